@@ -1,0 +1,88 @@
+"""Masks: 1 marks the hole. Compositing, growing, shrinking and feathering them."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gatedinpaint._checks import check_image, check_mask
+
+__all__ = ["composite", "dilate", "erode", "feather"]
+
+
+def composite(generated: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+    """``generated`` in the hole, ``image`` elsewhere, bit for bit.
+
+    Args:
+        generated: float (B, C, H, W).
+        image: float (B, C, H, W).
+        mask: float (B, 1, H, W); 1 = hole. A soft mask is cut at 0.5.
+
+    Returns:
+        float (B, C, H, W). It is chosen by :func:`torch.where`, not blended: NaN in an unused pixel does no harm.
+
+    Raises:
+        ValueError: shapes that do not match.
+
+    Example:
+        >>> mask = torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2)
+        >>> composite(torch.full((1, 3, 1, 2), 9.0), torch.zeros(1, 3, 1, 2), mask)[0, 0].tolist()
+        [[9.0, 0.0]]
+    """
+    check_image(image, channels=None)
+    check_mask(mask, image)
+    if generated.shape != image.shape:
+        raise ValueError(
+            f"generated and image must have one shape; got {tuple(generated.shape)} and {tuple(image.shape)}."
+        )
+    return torch.where(mask > 0.5, generated, image)
+
+
+def dilate(mask: Tensor, radius: int) -> Tensor:
+    """Grow the hole by ``radius`` pixels in every direction (a square window of side 2·radius + 1).
+
+    Args:
+        mask: float (B, 1, H, W) in {0, 1}.
+        radius: pixels, 0 or more.
+
+    Example:
+        >>> dilate(torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
+        [0.0, 1.0, 1.0, 1.0, 0.0]
+    """
+    _check(mask, radius)
+    # One side after the other: the same maximum over the square with 2·(2r + 1) instead of (2r + 1)² comparisons.
+    rows = F.max_pool2d(mask, (2 * radius + 1, 1), stride=1, padding=(radius, 0))
+    return F.max_pool2d(rows, (1, 2 * radius + 1), stride=1, padding=(0, radius))
+
+
+def erode(mask: Tensor, radius: int) -> Tensor:
+    """Shrink the hole by ``radius`` pixels in every direction; beyond the border counts as hole.
+
+    Example:
+        >>> erode(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
+        [0.0, 0.0, 1.0, 0.0, 0.0]
+    """
+    return 1.0 - dilate(1.0 - mask, radius)
+
+
+def feather(mask: Tensor, radius: int) -> Tensor:
+    """Soft weights that rise from 0 at the hole's border to 1 at ``radius`` pixels inside; 0 everywhere outside.
+
+    The weight of a hole pixel is its chessboard distance to the nearest pixel outside, divided by radius + 1, at most
+    1: a blend with these weights changes no pixel outside the hole.
+
+    Args:
+        mask: float (B, 1, H, W) in {0, 1}.
+        radius: width of the ramp in pixels, 0 or more. 0 returns the mask.
+
+    Example:
+        >>> feather(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    _check(mask, radius)
+    return torch.stack([erode(mask, distance) for distance in range(radius + 1)]).mean(0)
+
+
+def _check(mask: Tensor, radius: int) -> None:
+    check_image(mask, name="mask", channels=1)
+    if radius < 0:
+        raise ValueError(f"radius must be 0 or more pixels; got {radius}.")

@@ -1,0 +1,6 @@
+"""Measures of how good a result is. Each takes the range of its images; none guesses it."""
+
+from gatedinpaint.metrics.psnr import psnr
+from gatedinpaint.metrics.ssim import ssim
+
+__all__ = ["psnr", "ssim"]

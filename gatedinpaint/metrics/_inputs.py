@@ -1,0 +1,33 @@
+"""What every metric of two images asks of its arguments."""
+
+import torch
+from torch import Tensor
+
+from gatedinpaint._checks import check_image, check_mask, check_positive, check_same_shape
+
+_ROUNDING = 1e-3  # of data_range; more than rounding is a wrong range
+
+
+def check_metric_inputs(input: Tensor, target: Tensor, mask: Tensor | None, *, data_range: float) -> None:
+    """Raise unless the images are alike in shape, fit in ``data_range``, and every mask has a hole."""
+    check_image(input, name="input", channels=None)
+    check_same_shape(input, target)
+    check_positive(data_range, name="data_range")
+    lowest = min(float(input.detach().amin()), float(target.detach().amin()))
+    highest = max(float(input.detach().amax()), float(target.detach().amax()))
+    if highest - lowest > data_range * (1 + _ROUNDING):
+        raise ValueError(
+            f"data_range is highest minus lowest possible value; got data_range={data_range:g} for values from "
+            f"{lowest:g} to {highest:g}. Pass 2.0 for images in [-1, 1], 1.0 for [0, 1], 255 for [0, 255], "
+            "or clamp the images."
+        )
+    if mask is not None:
+        check_mask(mask, input, image_name="input")
+        check_not_empty(mask, "mask must mark at least one hole pixel (1 = hole)")
+
+
+def check_not_empty(mask: Tensor, expected: str) -> None:
+    """Raise, naming the samples, unless every sample of ``mask`` has a pixel above 0."""
+    empty = torch.nonzero(mask.flatten(1).amax(dim=1) <= 0).flatten().tolist()
+    if empty:
+        raise ValueError(f"{expected}; got none in sample {', '.join(map(str, empty))}. Leave those samples out.")

@@ -1,0 +1,117 @@
+import copy
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gatedinpaint import GatedConv2d, GatedUpsample2d
+
+OPTIONS = [
+    {},
+    {"stride": 2},
+    {"dilation": 4},
+    {"groups": 2},
+    {"bias": False},
+    {"padding_mode": "replicate"},
+    {"padding": 0},
+    {"activation": None},
+    {"activation": nn.ELU()},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_equals_two_separate_convolutions(options: dict) -> None:
+    torch.manual_seed(0)
+    layer = GatedConv2d(4, 6, 3, **options)
+    settings = {key: value for key, value in options.items() if key != "activation"}
+    settings.setdefault("padding", settings.get("dilation", 1))
+    # With groups, torch splits the 2C outputs among the groups in order; there W_f and W_g each see one group's input.
+    feature, gate = nn.Conv2d(4, 6, 3, **settings), nn.Conv2d(4, 6, 3, **settings)
+    if "groups" in options:
+        halves = layer.conv.weight.chunk(2)
+        x = torch.randn(2, 4, 9, 11)
+        want = F.leaky_relu(F.conv2d(x[:, :2], halves[0], layer.conv.bias[:6], padding=1), 0.2)
+        want = want * F.conv2d(x[:, 2:], halves[1], layer.conv.bias[6:], padding=1).sigmoid()
+        torch.testing.assert_close(layer(x), want, rtol=0, atol=1e-6)
+        return
+    for convolution, half in ((feature, 0), (gate, 1)):
+        convolution.weight.data.copy_(layer.conv.weight.chunk(2)[half])
+        if convolution.bias is not None:
+            convolution.bias.data.copy_(layer.conv.bias.chunk(2)[half])
+    x = torch.randn(2, 4, 9, 11)
+    activation = options.get("activation", nn.LeakyReLU(0.2)) or nn.Identity()
+    torch.testing.assert_close(layer(x), activation(feature(x)) * gate(x).sigmoid(), rtol=0, atol=1e-6)
+
+
+def test_by_hand() -> None:
+    layer = GatedConv2d(1, 1, 1)
+    with torch.no_grad():
+        layer.conv.weight.copy_(torch.tensor([2.0, 0.0]).reshape(2, 1, 1, 1))
+        layer.conv.bias.copy_(torch.tensor([0.0, 0.0]))
+    # The gate is sigmoid(0) = 1/2; leaky_relu(2 · 3) = 6 and leaky_relu(2 · -1) = -0.4.
+    assert layer(torch.tensor([3.0, -1.0]).reshape(1, 1, 1, 2)).flatten().tolist() == pytest.approx([3.0, -0.2])
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "size"), [(3, 1, 7), (5, 1, 8), (5, 2, 8), (4, 2, 8), (3, 2, 7), (4, 2, 7)]
+)
+def test_same_padding(kernel_size: int, stride: int, size: int) -> None:
+    y = GatedConv2d(2, 3, kernel_size, stride=stride)(torch.randn(1, 2, size, size))
+    expected = -(-size // stride) if kernel_size % 2 else size // stride
+    assert y.shape == (1, 3, expected, expected)
+
+
+def test_norm_follows_the_gate() -> None:
+    layer = GatedConv2d(2, 3, 3, norm=nn.BatchNorm2d)
+    y = layer(torch.randn(4, 2, 8, 8))
+    torch.testing.assert_close(y.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-5)
+
+
+def test_gradcheck() -> None:
+    layer = GatedConv2d(2, 3, 3).double()
+    assert torch.autograd.gradcheck(layer, torch.randn(1, 2, 5, 5, dtype=torch.float64, requires_grad=True))
+
+
+def test_copy_pickle_and_state_dict_keep_the_result() -> None:
+    layer, x = GatedConv2d(2, 3, 3), torch.randn(1, 2, 5, 5)
+    other = GatedConv2d(2, 3, 3)
+    other.load_state_dict(layer.state_dict(), strict=True)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), other):
+        assert torch.equal(twin(x), layer(x))
+
+
+def test_layers_do_not_share_their_activation() -> None:
+    assert GatedConv2d(1, 1, 1).activation is not GatedConv2d(1, 1, 1).activation
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((4, 0, 3), {}, "out_channels must be greater than 0; got 0"),
+        ((4, 4, 4), {}, "odd kernel at stride 1; got kernel_size=4"),
+        ((4, 4, 3), {"dilation": 0}, "dilation must be greater than 0"),
+    ],
+)
+def test_bad_arguments(arguments: tuple, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GatedConv2d(*arguments, **options)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match=r"x must be \(B, 4, H, W\); got \(1, 3, 8, 8\)"):
+        GatedConv2d(4, 4, 3)(torch.randn(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_upsample_equals_interpolate_then_gated_convolution(mode: str) -> None:
+    layer, x = GatedUpsample2d(2, 3, mode=mode, scale_factor=3), torch.randn(1, 2, 5, 4)
+    align_corners = None if mode == "nearest" else False
+    want = layer.gated_conv(F.interpolate(x, size=(15, 12), mode=mode, align_corners=align_corners))
+    torch.testing.assert_close(layer(x), want)
+
+
+def test_upsample_refuses_an_unknown_mode() -> None:
+    with pytest.raises(ValueError, match="got 'linear'"):
+        GatedUpsample2d(2, 3, mode="linear")

@@ -1,0 +1,65 @@
+import pytest
+import torch
+from torch import nn
+
+from gatedinpaint import CoarseNet, GatedConv2d, SNPatchDiscriminator, SPDResBlock, init_weights
+
+
+@pytest.mark.parametrize(
+    ("method", "gain", "std"),
+    [
+        ("kaiming", 0.02, (2 / (1.04 * 64 * 9)) ** 0.5),
+        ("xavier", 1.0, (2 / (64 * 9 + 128 * 9)) ** 0.5),
+        ("normal", 0.02, 0.02),
+    ],
+)
+def test_standard_deviation(method: str, gain: float, std: float) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(64, 128, 3)
+    init_weights(layer, method, gain=gain)
+    assert layer.weight.std().item() == pytest.approx(std, rel=0.02)
+    assert layer.bias.abs().max() == 0
+
+
+def test_orthogonal() -> None:
+    layer = nn.Linear(8, 5)
+    init_weights(layer, "orthogonal", gain=2.0)
+    torch.testing.assert_close(layer.weight @ layer.weight.T, 4 * torch.eye(5), rtol=0, atol=1e-5)
+
+
+def test_kaiming_makes_up_for_the_gate() -> None:
+    torch.manual_seed(0)
+    layer = GatedConv2d(64, 128, 3)
+    init_weights(layer)
+    feature, gate = layer.conv.weight.chunk(2)
+    assert (feature.std() / gate.std()).item() == pytest.approx(3**0.5, rel=0.02)
+
+
+def test_kaiming_keeps_a_signal_alive_through_the_coarse_net() -> None:
+    torch.manual_seed(0)
+    network = CoarseNet(8)
+    init_weights(network)
+    x = torch.randn(2, 4, 64, 64)
+    assert 3e-3 < network(x).std() < 1
+    for layer in network.modules():  # what plain Kaiming does
+        if isinstance(layer, GatedConv2d):
+            layer.conv.weight.data.chunk(2)[0].div_(3**0.5)
+    assert network(x).std() < 1e-4
+
+
+def test_kaiming_keeps_residual_blocks_from_growing() -> None:
+    torch.manual_seed(0)
+    blocks = nn.Sequential(*(SPDResBlock(32) for _ in range(6)))
+    init_weights(blocks)
+    assert 1 <= blocks(torch.randn(2, 32, 16, 16)).std() < 1.5
+
+
+def test_reaches_the_weight_under_spectral_norm() -> None:
+    network = SNPatchDiscriminator(2)
+    init_weights(network, "normal", gain=123.0)
+    assert network.layers[0].parametrizations.weight.original.std() > 50
+
+
+def test_unknown_method() -> None:
+    with pytest.raises(ValueError, match="got 'he'"):
+        init_weights(nn.Linear(2, 2), "he")

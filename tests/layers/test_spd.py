@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from gatedinpaint import SPDResBlock
+
+
+@pytest.mark.parametrize("dilations", [(1,), (1, 2, 4, 8), (1, 2, 3, 4, 5, 6, 8, 10)])
+def test_keeps_the_shape_and_starts_from_its_input(dilations: tuple[int, ...]) -> None:
+    block, x = SPDResBlock(16, dilations=dilations), torch.randn(2, 16, 9, 13)
+    assert block(x).shape == x.shape
+    torch.nn.init.zeros_(block.fuse.conv.weight)
+    torch.nn.init.zeros_(block.fuse.conv.bias)
+    assert torch.equal(block(x), x)
+
+
+def test_receptive_field_is_the_largest_dilation_and_the_fuse() -> None:
+    block = SPDResBlock(4, dilations=(1, 3)).double()
+    x = torch.randn(1, 4, 21, 21, dtype=torch.float64, requires_grad=True)
+    block(x)[0, :, 10, 10].sum().backward()
+    assert x.grad is not None
+    touched = x.grad.abs().sum((0, 1)).nonzero()
+    assert touched.min() == 10 - (3 + 1)
+    assert touched.max() == 10 + (3 + 1)
+
+
+def test_no_activation_after_the_fuse() -> None:
+    assert SPDResBlock(4, dilations=(1, 2)).fuse.activation is None
+
+
+def test_gradcheck() -> None:
+    x = torch.randn(1, 4, 5, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(SPDResBlock(4, dilations=(1, 2)).double(), x)
+
+
+@pytest.mark.parametrize(("channels", "dilations"), [(6, (1, 2, 4, 8)), (8, ())])
+def test_bad_channels(channels: int, dilations: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=rf"multiple of the number of dilations; got {channels}"):
+        SPDResBlock(channels, dilations=dilations)

@@ -1,0 +1,78 @@
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from gatedinpaint import spectral_norm
+
+
+def test_equals_torch_in_training_and_evaluation() -> None:
+    torch.manual_seed(0)
+    ours = nn.Conv2d(4, 6, 3)
+    theirs = copy.deepcopy(ours)
+    spectral_norm(ours)
+    parametrizations.spectral_norm(theirs)
+    theirs.load_state_dict(ours.state_dict(), strict=True)  # same names, same start
+    x = torch.randn(2, 4, 8, 8)
+    for _ in range(3):
+        results, gradients = [], []
+        for layer in (ours, theirs):
+            result = layer(x)
+            results.append(result)
+            gradients.append(torch.autograd.grad(result.square().sum(), layer.parametrizations.weight.original)[0])
+        torch.testing.assert_close(*results)
+        torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+
+
+def test_norm_is_one_from_the_start_and_before_training() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(30, 20)
+    layer.weight.data.mul_(59)
+    weight = spectral_norm(layer).eval().weight
+    assert torch.linalg.matrix_norm(weight, ord=2).item() == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_zero_weight_gives_zeros_and_grows_again() -> None:
+    torch.manual_seed(0)
+    layer = spectral_norm(nn.Linear(5, 3))
+    nn.init.zeros_(layer.parametrizations.weight.original)
+    assert torch.equal(layer.weight, torch.zeros(3, 5))
+    nn.init.eye_(layer.parametrizations.weight.original)
+    for _ in range(20):
+        weight = layer.weight
+    assert torch.linalg.matrix_norm(weight, ord=2).item() == pytest.approx(1.0, abs=0.05)
+
+
+def test_two_forward_passes_before_a_backward() -> None:
+    layer = spectral_norm(nn.Linear(5, 3))
+    (layer(torch.randn(2, 5)) + layer(torch.randn(2, 5))).sum().backward()
+    assert layer.parametrizations.weight.original.grad.isfinite().all()
+
+
+def test_copy_and_pickle() -> None:
+    layer, x = spectral_norm(nn.Linear(5, 3)), torch.randn(2, 5)
+    layer(x).sum().backward()
+    twin = copy.deepcopy(layer)
+    assert torch.equal(twin.eval()(x), layer.eval()(x))
+    other = spectral_norm(nn.Linear(5, 3))
+    other.load_state_dict(pickle.loads(pickle.dumps(layer.state_dict())), strict=True)
+    assert torch.equal(other.eval()(x), layer(x))
+
+
+def test_half_precision_weight_is_normalised_in_float32() -> None:
+    layer = nn.Linear(64, 64)
+    layer.weight.data.fill_(300.0)  # the matrix has norm 19,200; products of its entries overflow float16
+    weight = spectral_norm(layer.half()).weight
+    assert weight.dtype == torch.float16
+    torch.testing.assert_close(weight, torch.full((64, 64), 1 / 64, dtype=torch.float16))
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(ValueError, match="weight of two or more dimensions; got ReLU"):
+        spectral_norm(nn.ReLU())
+    with pytest.raises(ValueError, match="iterations must be greater than 0; got 0"):
+        spectral_norm(nn.Linear(2, 2), iterations=0)

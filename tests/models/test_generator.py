@@ -1,0 +1,139 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from gatedinpaint import CoarseNet, InpaintGenerator, RefineNet, SNPatchDiscriminator
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters"),
+    [(CoarseNet, 5_399_123), (RefineNet, 62_829_142), (SNPatchDiscriminator, 5_946_816)],
+)
+def test_parameter_counts_of_the_paper(network: type[nn.Module], parameters: int) -> None:
+    with torch.device("meta"):
+        built = network(32)
+    assert count(built) == parameters
+
+
+def test_reference_adds_four_input_channels_to_each_stage() -> None:
+    # 4 channels more in a gated k5 to 2c = 8 outputs, and in a plain k7 to c = 4.
+    assert count(InpaintGenerator(4)) - count(InpaintGenerator(4, reference=False)) == 4 * 25 * 8 + 4 * 49 * 4
+
+
+def inputs(height: int = 32, width: int = 48, *, batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    image, mask = torch.rand(batch, 3, height, width) * 2 - 1, torch.zeros(batch, 1, height, width)
+    mask[..., height // 3 : height // 2 + 1, width // 4 : width // 2 + 1] = 1
+    return image, mask
+
+
+@pytest.mark.parametrize("width", [2, 4, 6, 10])
+@pytest.mark.parametrize("size", [(1, 1), (7, 50), (37, 16), (64, 64)])
+def test_any_width_and_size(width: int, size: tuple[int, int]) -> None:
+    generator = InpaintGenerator(width).eval()
+    image, mask = inputs(*size)
+    output = generator(image, mask, image, mask)
+    assert output.coarse.shape == output.refined.shape == image.shape
+    assert output.embedding.shape == (2, 16 * width)
+    assert output.refined.isfinite().all()
+    assert output.refined.abs().max() <= 1
+
+
+def test_equals_its_two_stages_by_hand() -> None:
+    generator = InpaintGenerator(2, reference=False).eval()
+    image, mask = inputs()
+    coarse = generator.coarse(torch.cat([image * (1 - mask), mask], 1))
+    refined, _ = generator.refine(torch.cat([image * (1 - mask) + coarse * mask, mask], 1))
+    output = generator(image, mask)
+    torch.testing.assert_close(output.coarse, coarse)
+    torch.testing.assert_close(output.refined, refined.clamp(-1, 1))
+
+
+def test_what_is_in_the_hole_is_never_seen() -> None:
+    generator = InpaintGenerator(2).eval()
+    image, mask = inputs()
+    spoiled = torch.where(mask > 0.5, torch.nan, image)
+    for clean, other in zip(generator(image, mask), generator(spoiled, mask), strict=True):
+        assert torch.equal(clean, other)
+
+
+def test_unknown_reference_pixels_are_never_seen() -> None:
+    generator = InpaintGenerator(2).eval()
+    image, mask = inputs()
+    reference = torch.where(mask > 0.5, image.flip(0), torch.nan)
+    clean = generator(image, mask, reference.nan_to_num(9.0), mask)
+    assert torch.equal(clean.refined, generator(image, mask, reference, mask).refined)
+    assert not torch.equal(clean.refined, generator(image, mask).refined)
+
+
+def test_no_reference_is_a_reference_known_nowhere() -> None:
+    generator = InpaintGenerator(2).eval()
+    image, mask = inputs()
+    nowhere = torch.zeros_like(mask)
+    assert torch.equal(generator(image, mask).refined, generator(image, mask, image, nowhere).refined)
+    everywhere = torch.ones_like(mask)
+    assert torch.equal(generator(image, mask, image).refined, generator(image, mask, image, everywhere).refined)
+
+
+def test_refined_is_clipped_in_eval_mode_only() -> None:
+    generator = InpaintGenerator(2)
+    generator.refine.to_rgb.bias.data.fill_(5.0)
+    image, mask = inputs()
+    assert generator.train()(image, mask).refined.max() > 1
+    assert generator.eval()(image, mask).refined.max() == 1
+
+
+def test_gradient_reaches_every_parameter() -> None:
+    generator = InpaintGenerator(2)
+    for module in generator.modules():  # the gains of the attentions start at 0 and would hide what is behind them
+        if hasattr(module, "gamma"):
+            nn.init.ones_(module.gamma)
+    image, mask = inputs()
+    output = generator(image, mask, image.flip(0))
+    (output.coarse.square().mean() + output.refined.square().mean() + output.embedding.square().mean()).backward()
+    silent = [name for name, p in generator.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    # A bias on the keys adds one constant to all scores of a query, which the softmax takes away again.
+    assert [name for name in silent if not name.endswith("key.bias")] == []
+
+
+def test_copies_agree() -> None:
+    generator = InpaintGenerator(2).eval()
+    image, mask = inputs()
+    assert torch.equal(copy.deepcopy(generator)(image, mask).refined, generator(image, mask).refined)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image": torch.zeros(2, 32, 48, 3)}, r"Channels come second"),
+        ({"image": torch.zeros(3, 32, 48)}, r"pass image\[None\]"),
+        ({"mask": torch.zeros(2, 32, 48)}, r"pass mask\[:, None\]; 1 marks the hole"),
+        ({"mask": torch.zeros(1, 1, 32, 48)}, r"mask must be \(B, 1, H, W\) = \(2, 1, 32, 48\)"),
+        ({"reference": torch.zeros(2, 3, 16, 16)}, r"reference must be warped to the image's \(2, 3, 32, 48\)"),
+        ({"reference_mask": torch.ones(2, 1, 32, 48)}, "without reference. Pass both"),
+    ],
+)
+def test_bad_input(arguments: dict[str, torch.Tensor], message: str) -> None:
+    image, mask = inputs()
+    with pytest.raises(ValueError, match=message):
+        InpaintGenerator(2)(**({"image": image, "mask": mask} | arguments))
+
+
+def test_integer_input_and_missing_reference_channels() -> None:
+    image, mask = inputs()
+    with pytest.raises(TypeError, match="floating-point tensor; got torch.uint8"):
+        InpaintGenerator(2)(image.to(torch.uint8), mask)
+    with pytest.raises(ValueError, match="no reference channels. Build it with reference=True"):
+        InpaintGenerator(2, reference=False)(image, mask, image)
+
+
+@pytest.mark.parametrize("width", [0, -2, 3])
+def test_bad_width(width: int) -> None:
+    with pytest.raises(ValueError, match=f"base_channels must be .*; got {width}"):
+        InpaintGenerator(width)

@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, load_model, save_model
+
+
+@pytest.mark.parametrize("build", [lambda: InpaintGenerator(2, reference=False), lambda: SNPatchDiscriminator(2)])
+def test_round_trip(tmp_path: Path, build) -> None:
+    model = build().eval()
+    save_model(model, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    image, mask = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    first, second = model(image, mask), loaded(image, mask)
+    for a, b in zip(first, second, strict=True):
+        assert torch.equal(a, b)
+    assert type(loaded) is type(model)
+    assert not loaded.training
+
+
+def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path: Path) -> None:
+    model = InpaintGenerator(4)
+    save_model(model, tmp_path / "full")
+    save_model(model, tmp_path / "half", dtype=torch.float16)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half")]
+    assert sizes[1] < 0.55 * sizes[0]
+    loaded = load_model(tmp_path / "half")
+    for name, parameter in loaded.named_parameters():
+        assert parameter.dtype == torch.float32
+        assert torch.equal(parameter, model.get_parameter(name).half().float())
+
+
+def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
+    save_model(InpaintGenerator(2), tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(FileExistsError, match=r"already holds model.safetensors and config.json. Pass overwrite=True"):
+        save_model(InpaintGenerator(2), tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    save_model(InpaintGenerator(4), tmp_path, overwrite=True)
+    assert load_model(tmp_path).base_channels == 4
+
+
+def test_a_failed_save_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = InpaintGenerator(2)
+    save_model(model, tmp_path)
+
+    def disk_full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("gatedinpaint.models.io.save", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        save_model(InpaintGenerator(2), tmp_path, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+    assert torch.equal(load_model(tmp_path).coarse.encoder[0].conv.weight, model.coarse.encoder[0].conv.weight)
+
+
+def test_other_networks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="must be one of InpaintGenerator, SNPatchDiscriminator; got Linear"):
+        save_model(nn.Linear(1, 1), tmp_path)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"config.json: no such file. Expected a folder written by save_model"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"model": "os.system"}', '{"model": "InpaintGenerator", "base_channels": 3}', '{"model": 5}']
+    + ['{"model": "InpaintGenerator", "depth": 3}'],
+)
+def test_bad_configuration(tmp_path: Path, text: str) -> None:
+    save_model(InpaintGenerator(2), tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config.json: not the configuration of InpaintGenerator or"):
+        load_model(tmp_path)
+
+
+def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+    save_model(InpaintGenerator(2), tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["extra"] = torch.zeros(1)
+    del weights["refine.to_rgb.bias"]
+    weights["coarse.decoder.4.bias"] = torch.zeros(4)
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="do not fit InpaintGenerator") as error:
+        load_model(tmp_path)
+    for part in ("missing refine.to_rgb.bias", "unexpected extra", "coarse.decoder.4.bias is (4,), expected (3,)"):
+        assert part in str(error.value)
+
+
+def test_a_truncated_file(tmp_path: Path) -> None:
+    save_model(InpaintGenerator(2), tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged or not a safetensors file"):
+        load_model(tmp_path)
+
+
+def test_the_configuration_is_readable(tmp_path: Path) -> None:
+    save_model(SNPatchDiscriminator(3), tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text()) == {"model": "SNPatchDiscriminator", "base_channels": 3}

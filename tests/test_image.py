@@ -1,0 +1,154 @@
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gatedinpaint import PhotoError, image_to_photo, photo_to_image, read_photo, write_photo
+from gatedinpaint.image import check_photo
+
+
+def random_photo(height: int = 9, width: int = 13) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_every_byte_survives_the_way_to_an_image_and_back() -> None:
+    photo = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    image = photo_to_image(photo)
+    assert image.shape == (1, 3, 16, 16)
+    assert (image.min(), image.max()) == (-1, 1)
+    assert np.array_equal(image_to_photo(image), photo)
+
+
+def test_image_to_photo_clips_and_refuses() -> None:
+    assert image_to_photo(torch.tensor([-5.0, 5.0, 0.999]).reshape(1, 3, 1, 1)).tolist() == [[[0, 255, 255]]]
+    with pytest.raises(ValueError, match="NaN"):
+        image_to_photo(torch.full((1, 3, 2, 2), torch.nan))
+    with pytest.raises(ValueError, match=r"one image \(1, 3, H, W\); got \(2, 3, 2, 2\)"):
+        image_to_photo(torch.zeros(2, 3, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("photo", "error", "message"),
+    [
+        ([[1]], TypeError, "numpy array"),
+        (np.zeros((4, 4, 3)), TypeError, "uint8 in 0…255; got float64"),
+        (np.zeros((4, 4, 4), np.uint8), ValueError, r"Drop the alpha channel"),
+        (np.zeros((4, 4), np.uint8), ValueError, "Repeat the grey channel"),
+        (np.zeros((0, 4, 3), np.uint8), ValueError, "empty"),
+    ],
+)
+def test_check_photo(photo: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        check_photo(photo)
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".tif"])
+def test_lossless_formats_round_trip(tmp_path: Path, ending: str) -> None:
+    write_photo(tmp_path / f"a{ending}", random_photo())
+    assert np.array_equal(read_photo(tmp_path / f"a{ending}"), random_photo())
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".webp", ".JPEG"])
+def test_lossy_formats_come_close(tmp_path: Path, ending: str) -> None:
+    smooth = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
+    write_photo(tmp_path / f"a{ending}", smooth)
+    assert np.abs(read_photo(tmp_path / f"a{ending}").astype(int) - smooth).mean() < 4
+
+
+def test_reads_an_open_file() -> None:
+    file = io.BytesIO()
+    Image.fromarray(random_photo()).save(file, "PNG")
+    file.seek(0)
+    assert np.array_equal(read_photo(file), random_photo())
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the top of the scene is the right of the stored picture
+    Image.fromarray(random_photo()).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_photo(tmp_path / "a.png"), np.rot90(random_photo(), -1))
+
+
+def test_grey_palette_alpha_and_16_bits_become_rgb(tmp_path: Path) -> None:
+    grey = random_photo()[..., 0]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert np.array_equal(read_photo(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, 2))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    assert np.array_equal(read_photo(tmp_path / "deep.png"), np.repeat(grey[..., None], 3, 2))
+    clear = np.dstack([random_photo(), np.zeros((9, 13), np.uint8)])
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    assert (read_photo(tmp_path / "clear.png") == 255).all()
+    Image.fromarray(random_photo()).quantize(256).save(tmp_path / "palette.png")
+    assert read_photo(tmp_path / "palette.png").shape == (9, 13, 3)
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG whose header promises pixels that never come."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+def test_bad_files_get_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("not a photo")
+    (tmp_path / "empty.png").write_bytes(b"")
+    write_photo(tmp_path / "whole.jpg", np.full((256, 256, 3), 99, np.uint8))
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-400])
+    (tmp_path / "bomb.png").write_bytes(png_of_size(30_000, 30_000))
+    (tmp_path / "large.png").write_bytes(png_of_size(11_000, 10_000))
+    (tmp_path / "lies.png").write_bytes(png_of_size(100, 100))
+    (tmp_path / "icon.png").write_bytes(b"GIF89a" + b"\0" * 50)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    expected = {
+        "missing.jpg": "no such file",
+        "text.jpg": "cannot be read as a photo: expected JPEG, PNG",
+        "empty.png": "cannot be read as a photo",
+        "half.jpg": "cannot be read as a photo: .*truncated",
+        "bomb.png": "at most 100 megapixels are read. Shrink it first",
+        "large.png": "11000 × 10000 pixels; at most 100 megapixels",
+        "lies.png": "cannot be read as a photo",
+        "icon.png": "expected JPEG, PNG",
+        "pipe.png": "got a special file",
+        "folder.png": "got a folder",
+    }
+    for name, message in expected.items():
+        with pytest.raises(PhotoError, match=message) as error:
+            read_photo(tmp_path / name)
+        assert str(error.value).startswith(str(tmp_path / name))
+        assert "\n" not in str(error.value)
+
+
+def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_photo(path, random_photo())
+    with pytest.raises(FileExistsError, match="exists already and is not overwritten"):
+        write_photo(path, np.zeros((2, 2, 3), np.uint8))
+    assert np.array_equal(read_photo(path), random_photo())
+    write_photo(path, np.zeros((2, 2, 3), np.uint8), overwrite=True)
+    assert read_photo(path).shape == (2, 2, 3)
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def disk_full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        write_photo(tmp_path / "a.png", random_photo())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_endings_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "a.gif", "a.pdf", "a.txt"):
+        with pytest.raises(ValueError, match=r"expected an ending such as \.png or \.jpg"):
+            write_photo(tmp_path / name, random_photo())

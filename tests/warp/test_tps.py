@@ -1,0 +1,129 @@
+import pytest
+import torch
+from scipy.interpolate import RBFInterpolator
+
+from gatedinpaint.warp import DegenerateControlPointsError, ThinPlateSpline, warp_image
+
+
+def random_points(count: int, *, seed: int, scale: float = 256.0) -> torch.Tensor:
+    return torch.rand(count, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
+
+
+@pytest.mark.parametrize("count", [3, 4, 30, 100])
+@pytest.mark.parametrize("regularization", [0.0, 10.0])
+@pytest.mark.parametrize("scale", [1.0, 256.0, 4000.0])
+def test_equals_scipy(count: int, regularization: float, scale: float) -> None:
+    source, target = random_points(count, seed=0, scale=scale), random_points(count, seed=1, scale=scale)
+    query = random_points(500, seed=2, scale=scale) * 1.5 - 0.25 * scale
+    ours = ThinPlateSpline.fit(source, target, regularization=regularization)(query)
+    scipy = RBFInterpolator(source, target, kernel="thin_plate_spline", degree=1, smoothing=regularization)(query)
+    torch.testing.assert_close(ours / scale, torch.from_numpy(scipy) / scale, rtol=0, atol=1e-9)
+
+
+def test_interpolates_the_control_points() -> None:
+    source, target = random_points(30, seed=0), random_points(30, seed=1)
+    torch.testing.assert_close(ThinPlateSpline.fit(source, target)(source), target, rtol=0, atol=1e-8)
+
+
+def test_an_affine_map_is_reproduced_without_bending() -> None:
+    source = random_points(10, seed=0)
+    matrix = torch.tensor([[0.5, -0.2], [0.3, 2.0]], dtype=torch.float64)
+    spline = ThinPlateSpline.fit(source, source @ matrix + 7.0)
+    torch.testing.assert_close(spline.weights, torch.zeros_like(spline.weights), rtol=0, atol=1e-9)
+    query = random_points(50, seed=3)
+    torch.testing.assert_close(spline(query), query @ matrix + 7.0, rtol=0, atol=1e-7)
+
+
+def test_large_regularization_tends_to_the_least_squares_affine_map() -> None:
+    source, target = random_points(20, seed=0), random_points(20, seed=1)
+    design = torch.cat([source, torch.ones(20, 1, dtype=torch.float64)], 1)
+    affine = torch.linalg.lstsq(design, target).solution
+    torch.testing.assert_close(
+        ThinPlateSpline.fit(source, target, regularization=1e13)(source), design @ affine, rtol=0, atol=1e-4
+    )
+
+
+def test_gradient_reaches_the_control_points() -> None:
+    source, target = random_points(5, seed=0).requires_grad_(), random_points(5, seed=1).requires_grad_()
+    query = random_points(4, seed=2)
+    assert torch.autograd.gradcheck(lambda s, t: ThinPlateSpline.fit(s, t)(query), (source, target), atol=1e-4)
+
+
+def test_gradient_is_finite_where_a_query_meets_a_control_point() -> None:
+    source = random_points(5, seed=0)
+    query = source.clone().requires_grad_()
+    ThinPlateSpline.fit(source, random_points(5, seed=1))(query).sum().backward()
+    assert query.grad is not None and query.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([[0.0, 0.0], [1.0, 0.0]], "at least 3"),
+        ([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [5.0, 5.0]], "one line"),
+        ([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]], "one line"),
+        ([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], "distinct; got 2 and 3"),
+        ([[0.0, 0.0], [256.0, 0.0], [0.0, 256.0], [1e-6, 256.0]], "distinct; got 2 and 3"),
+    ],
+)
+def test_degenerate_points_are_refused(source: list[list[float]], message: str) -> None:
+    points = torch.tensor(source, dtype=torch.float64)
+    with pytest.raises(DegenerateControlPointsError, match=message):
+        ThinPlateSpline.fit(points, points)
+
+
+def test_regularization_allows_coincident_points_and_averages_them() -> None:
+    source = torch.tensor([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0], [0.0, 8.0]])
+    target = torch.tensor([[0.0, 0.0], [8.0, 0.0], [0.0, 7.0], [0.0, 9.0]])
+    mapped = ThinPlateSpline.fit(source, target, regularization=1e-6)(torch.tensor([[0.0, 8.0]]))
+    torch.testing.assert_close(mapped, torch.tensor([[0.0, 8.0]], dtype=torch.float64), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "options", "message"),
+    [
+        (torch.zeros(4, 3), torch.zeros(4, 3), {}, r"\(N, 2\)"),
+        (torch.rand(4, 2), torch.rand(5, 2), {}, "same number of points; got 4 and 5"),
+        (torch.full((4, 2), torch.nan), torch.rand(4, 2), {}, "finite"),
+        (torch.rand(4, 2), torch.rand(4, 2), {"regularization": -1.0}, "0 or more; got -1.0"),
+    ],
+)
+def test_bad_arguments(source: torch.Tensor, target: torch.Tensor, options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ThinPlateSpline.fit(source, target, **options)
+
+
+def test_identity_warp_returns_the_image() -> None:
+    corners = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 6.0], [9.0, 6.0]])
+    image = torch.rand(2, 3, 7, 10)
+    warped, inside = warp_image(image, ThinPlateSpline.fit(corners, corners))
+    torch.testing.assert_close(warped, image, rtol=0, atol=1e-5)
+    assert inside.shape == (2, 1, 7, 10)
+    assert inside.all()
+
+
+def test_warp_moves_a_point_to_its_control_point_and_reports_what_lies_outside() -> None:
+    image = torch.zeros(1, 1, 32, 48)
+    image[0, 0, 20, 30] = 1.0
+    output = torch.tensor([[0.0, 0.0], [15.0, 0.0], [0.0, 15.0], [10.0, 5.0]])
+    place = torch.tensor([[0.0, 0.0], [47.0, 0.0], [0.0, 31.0], [30.0, 20.0]])
+    warped, inside = warp_image(image, ThinPlateSpline.fit(output, place), size=(16, 16))
+    assert warped.shape == (1, 1, 16, 16)
+    assert warped[0, 0, 5, 10] == pytest.approx(1.0, abs=1e-4)
+    shifted, inside = warp_image(image, ThinPlateSpline.fit(output, output - 3.0))
+    assert inside[0, 0].sum() == (32 - 3) * (48 - 3)
+    assert shifted.shape == image.shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_warp_keeps_the_dtype(dtype: torch.dtype) -> None:
+    corners = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    warped, inside = warp_image(torch.rand(1, 3, 10, 10).to(dtype), ThinPlateSpline.fit(corners, corners))
+    assert warped.dtype == inside.dtype == dtype
+    assert warped.isfinite().all()
+
+
+def test_warp_refuses_what_is_not_an_image() -> None:
+    corners = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    with pytest.raises(ValueError, match=r"pass image\[None\]"):
+        warp_image(torch.rand(3, 8, 8), ThinPlateSpline.fit(corners, corners))
