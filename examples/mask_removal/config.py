@@ -1,0 +1,128 @@
+"""The trainer's configuration: one frozen dataclass; each variant is a function that returns a complete one."""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """λ of every term. A term of weight 0 is still computed and logged, but ``lpips``."""
+
+    adversarial: float = 0.1
+    reconstruction: float = 1.0
+    total_variation: float = 1.0
+    contrastive: float = 1.0
+    perceptual: float = 0.05
+    style: float = 80.0
+    lpips: float = 0.0
+    """Not one of the paper's terms. Needs ``features="alexnet"``."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a training run but where its files are. The defaults are the paper's."""
+
+    base_channels: int = 32
+    discriminator_channels: int = 32
+    features: Literal["vgg19", "vgg16", "alexnet"] = "vgg19"
+    """Network over whose features the perceptual and the style loss measure. The paper's is VGG-19."""
+    weights: LossWeights = field(default_factory=LossWeights)
+    hole_weight: float = 5.0
+    """λ_hole of the reconstruction, on both stages."""
+    temperature: float = 0.1
+    """τ of the contrastive loss."""
+
+    batch_size: int = 16
+    """Images in a step; each comes with its augmented twin, so the networks see twice as many."""
+    epochs_constant: float = 10.0
+    """Epochs at the full learning rate ..."""
+    epochs_decay: float = 5.0
+    """... and then of linear decay to 0."""
+    warmup_steps: int = 0
+    """First steps without the adversarial term."""
+    learning_rate_generator: float = 1e-4
+    learning_rate_discriminator: float = 4e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    ema_decay: float = 0.999
+    """Horizon of the running average of G's weights, which is what is saved and sampled."""
+
+    reference_share: float = 0.6
+    """Share of samples that come with a reference."""
+    twin_colour: float = 0.2
+    """Largest relative change of brightness, contrast and saturation in the twin."""
+    twin_hue: float = 0.1
+    """Largest hue rotation in the twin, in turns."""
+    channels_last: bool = False
+    """Memory layout of G; faster on a CPU for narrow networks."""
+    seed: int = 0
+    log_every: int = 20
+    sheet_every: int = 250
+    checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        if self.weights.lpips and self.features != "alexnet":
+            raise ValueError(f'weights.lpips needs features="alexnet"; got features="{self.features}".')
+        if self.batch_size < 2:
+            raise ValueError(
+                f"batch_size must be 2 or more: the contrastive loss needs negatives; got {self.batch_size}."
+            )
+        for name in ("epochs_constant", "epochs_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more; got {getattr(self, name)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for the run's ``config.json``."""
+        return asdict(self)
+
+
+def paper() -> Config:
+    """As published: c = 32 at 256×256, VGG-19, all six losses with their weights, 10 + 5 epochs."""
+    return Config()
+
+
+def small() -> Config:
+    """The shipped weights: 2.4 M parameters at 128×128, trained on two CPU cores in about an hour."""
+    return Config(
+        base_channels=6,
+        discriminator_channels=12,
+        features="alexnet",
+        weights=LossWeights(
+            adversarial=0.02, total_variation=0.02, contrastive=0.02, perceptual=0.1, style=2.0, lpips=3.0
+        ),
+        hole_weight=12.0,
+        batch_size=4,
+        epochs_constant=0.85,
+        epochs_decay=0.6,
+        warmup_steps=2000,
+        learning_rate_generator=6e-4,
+        learning_rate_discriminator=6e-4,
+        twin_hue=0.03,
+        channels_last=True,
+    )
+
+
+def smoke() -> Config:
+    """A few seconds, to see that everything runs."""
+    return Config(
+        base_channels=2,
+        discriminator_channels=2,
+        features="alexnet",
+        batch_size=2,
+        epochs_constant=1.0,
+        epochs_decay=1.0,
+        log_every=1,
+        sheet_every=2,
+        checkpoint_every=2,
+    )
+
+
+PRESETS = {"paper": paper, "small": small, "smoke": smoke}
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """The inverse of :meth:`Config.to_dict`; unknown names are errors."""
+    known = {item.name for item in fields(Config)}
+    if unknown := set(values) - known:
+        raise ValueError(f"unknown settings {sorted(unknown)}; known are {sorted(known)}.")
+    values = {**values, "weights": LossWeights(**values["weights"]), "betas": tuple(values["betas"])}
+    return Config(**values)

@@ -1,0 +1,44 @@
+"""The networks over whose features the perceptual, style and LPIPS terms measure."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gatedinpaint import VGGFeatures
+
+
+class AlexNetFeatures(nn.Module):
+    """The five relu maps of AlexNet, and LPIPS over them: a twentieth of VGG-19's cost.
+
+    Trunk, input scaling and the weights of the distance are those of the ``lpips`` package.
+
+    Reference:
+        Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        import lpips
+
+        self.lpips = lpips.LPIPS(net="alex", verbose=False).requires_grad_(False).eval()
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """image (B, 3, H, W) in [−1, 1] → five feature maps."""
+        return list(self.lpips.net(self.lpips.scaling_layer(image)))
+
+    def distance(self, input_features: Sequence[Tensor], target_features: Sequence[Tensor]) -> Tensor:
+        """LPIPS from features that are there already, averaged over the batch."""
+        levels = zip(self.lpips.lins, input_features, target_features, strict=True)
+        return torch.stack([lin((_unit(a) - _unit(b)).square()).mean() for lin, a, b in levels]).sum()
+
+
+def build_features(name: Literal["vgg19", "vgg16", "alexnet"]) -> VGGFeatures | AlexNetFeatures:
+    """The network with pretrained weights from torchvision's cache, or downloaded."""
+    return AlexNetFeatures() if name == "alexnet" else VGGFeatures(name)
+
+
+def _unit(features: Tensor) -> Tensor:
+    # The small constant stands inside the root: at a pixel where all channels are 0 the gradient stays finite.
+    return features / (features.square().sum(1, keepdim=True) + 1e-10).sqrt()
