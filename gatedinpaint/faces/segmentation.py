@@ -26,6 +26,10 @@ _SIDE = 288
 # Between and around the eyes: skin that no face mask covers. The median bears glasses and hair.
 _SKIN = [9, 8, 107, 336, 66, 296, 105, 334, 229, 449, 226, 446, 55, 285, 193, 417]
 
+# A biggest cluster nearer to the skin than this, in L*a*b* with half the lightness, is skin. Chosen low: a pink face
+# mask on rosy skin is farther away, while some bare faces with a beard or a hard shadow are too, and pass for masked.
+_SAME_COLOUR = 6.0
+
 # Outlines from the brow to just below the lower lid, one per eye: no face mask reaches there.
 _EYES = ([33, 70, 105, 107, 133, 22, 23, 24], [263, 300, 334, 336, 362, 252, 253, 254])
 
@@ -109,7 +113,8 @@ def segment_face_mask(photo: Photo, landmarks: NDArray[np.floating]) -> Hole:
         bool (H, W), True on the face mask: one connected region without holes, the same for the same input.
 
     Raises:
-        MaskNotFoundError: nothing is found: the lower face lies outside the photo.
+        MaskNotFoundError: the lower face lies outside the photo, or most of it has the colour of the skin around the
+            eyes. Not every bare face is recognised so: beards and hard shadows have another colour.
         ValueError: a photo that is not uint8 (H, W, 3), landmarks that are not finite (478, 2) points.
         ImportError: OpenCV is not installed.
 
@@ -139,12 +144,15 @@ def segment_face_mask(photo: Photo, landmarks: NDArray[np.floating]) -> Hole:
         raise MaskNotFoundError("no face mask found: the lower face lies outside the photo. Check the landmarks.")
 
     found = _clustered(cv2, window.photo, points, region)
+    hole: Hole = np.zeros(photo.shape[:2], bool)
     if found.any():
         cut = _graph_cut(cv2, window.photo, points, found)
-        found = cut if cut.any() else found
-    hole: Hole = window.restore(found.astype(bool))
+        hole = window.restore((cut if cut.any() else found).astype(bool))
     if not hole.any():
-        raise MaskNotFoundError("no face mask found in the lower face. Pass landmarks of a face that wears one.")
+        raise MaskNotFoundError(
+            "no face mask found: the lower face has the colour of the skin around the eyes. "
+            "Pass a photo of a person who wears one."
+        )
     return hole
 
 
@@ -166,6 +174,8 @@ def _clustered(cv2: Any, photo: Photo, points: NDArray[np.float32], region: Hole
     labels, centres = kmeans(features[region])
     x, y = np.clip(np.round(points[_SKIN]).astype(int), 0, _SIDE - 1).T
     skin = np.median(features[y, x], axis=0)
+    if np.linalg.norm(centres[0] - skin) < _SAME_COLOUR:
+        return np.zeros(region.shape, dtype=np.uint8)
     of_mask = np.linalg.norm(centres - centres[0], axis=1) < np.linalg.norm(centres - skin, axis=1)
     of_mask[0] = True
     found = np.zeros(region.shape, dtype=np.uint8)

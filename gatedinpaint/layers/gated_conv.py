@@ -17,7 +17,8 @@ class GatedConv2d(nn.Module):
     .. math:: y = \phi(W_f * x + b_f) \odot \sigma(W_g * x + b_g)
 
     Feature and gate are separate filters, computed as *one* convolution with twice the channels: the same result as two
-    convolutions, with one pass over the input. ``conv.weight[:out_channels]`` is W_f, the rest W_g.
+    convolutions, with one pass over the input. ``conv.weight[:out_channels]`` is W_f, the rest W_g; with groups, this
+    order holds within each group.
 
     Args:
         in_channels: channels of x.
@@ -37,8 +38,8 @@ class GatedConv2d(nn.Module):
         x (B, in_channels, H, W) → y (B, out_channels, H', W').
 
     Raises:
-        ValueError: sizes that are not positive; ``padding="same"`` for an even kernel at stride 1, where no symmetric
-            padding keeps the size.
+        ValueError: sizes that are not positive; groups that do not divide the channels; ``padding="same"`` for an even
+            kernel at stride 1, where no symmetric padding keeps the size.
 
     Departs from the paper:
         The released code used one filter for both feature and gate; the paper's formula has two, and so has this.
@@ -77,6 +78,10 @@ class GatedConv2d(nn.Module):
             ("dilation", dilation),
         ):
             check_positive(value, name=name)
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups must divide in_channels and out_channels; got {groups} for {in_channels} and {out_channels}."
+            )
         if padding == "same":
             padding = _same_padding(kernel_size, stride, dilation)
         self.conv = nn.Conv2d(
@@ -89,11 +94,19 @@ class GatedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
         check_image(x, name="x", channels=self.conv.in_channels)
-        feature, gate = self.conv(x).chunk(2, dim=1)
+        feature, gate = self._halves(self.conv(x))
         if self.activation is not None:
             feature = self.activation(feature)
         y: Tensor = feature * gate.sigmoid()
         return y if self.norm is None else self.norm(y)
+
+    def _halves(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature and gate out of the fused result: each group of filters holds its features, then its gates."""
+        if self.conv.groups == 1:
+            feature, gate = y.chunk(2, dim=1)
+            return feature, gate
+        y = y.unflatten(1, (self.conv.groups, 2, -1))
+        return y[:, :, 0].flatten(1, 2), y[:, :, 1].flatten(1, 2)
 
 
 class GatedUpsample2d(nn.Module):

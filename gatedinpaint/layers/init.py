@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gatedinpaint.layers.gated_conv import GatedConv2d
 from gatedinpaint.layers.spd import SPDResBlock
@@ -75,7 +75,12 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
         with torch.no_grad():
             for layer in module.modules():
                 if isinstance(layer, GatedConv2d):
-                    layer.conv.weight.chunk(2)[0].mul_(_GATE_GAIN)
+                    _feature_filters(layer).mul_(_GATE_GAIN)
             for block in module.modules():
                 if isinstance(block, SPDResBlock):
-                    block.fuse.conv.weight.chunk(2)[0].mul_(_RESIDUAL_GAIN)
+                    _feature_filters(block.fuse).mul_(_RESIDUAL_GAIN)
+
+
+def _feature_filters(layer: GatedConv2d) -> Tensor:
+    """A view of W_f: the first half of every group's filters."""
+    return layer.conv.weight.unflatten(0, (layer.conv.groups, 2, -1))[:, 0]

@@ -104,9 +104,17 @@ def test_light_from_the_side(aligned: AlignedFace) -> None:
     assert _iou(segment_face_mask(lit, aligned.landmarks), drawn) > 0.85
 
 
-def test_one_colour_everywhere_gives_a_region_of_the_lower_face(aligned: AlignedFace) -> None:
-    hole = segment_face_mask(np.full((256, 256, 3), 90, np.uint8), aligned.landmarks)
-    assert hole[tuple(aligned.landmarks[0].astype(int)[::-1])]
+def test_a_bare_face_has_no_face_mask(photo: Photo, face: Face) -> None:
+    for bare in (photo, np.full_like(photo, 90)):
+        with pytest.raises(MaskNotFoundError, match="the colour of the skin around the eyes"):
+            segment_face_mask(bare, face.landmarks)
+
+
+def test_a_face_mask_of_nearly_the_colour_of_the_skin_is_found(aligned: AlignedFace) -> None:
+    skin = np.median(aligned.photo[tuple(aligned.landmarks[[9, 8, 229, 449]].astype(int).T[::-1])], axis=0)
+    beige = tuple(int(value) for value in (skin * 0.8 + np.array([40, 55, 70])).clip(0, 255))
+    masked, drawn = draw_face_mask(aligned.photo, aligned.landmarks, color=beige, ear_loops=False)
+    assert _iou(segment_face_mask(masked, aligned.landmarks), drawn) > 0.8
 
 
 def test_a_lower_face_outside_the_photo_is_an_error(photo: Photo, face: Face) -> None:

@@ -27,22 +27,28 @@ def test_equals_two_separate_convolutions(options: dict) -> None:
     layer = GatedConv2d(4, 6, 3, **options)
     settings = {key: value for key, value in options.items() if key != "activation"}
     settings.setdefault("padding", settings.get("dilation", 1))
-    # With groups, torch splits the 2C outputs among the groups in order; there W_f and W_g each see one group's input.
-    feature, gate = nn.Conv2d(4, 6, 3, **settings), nn.Conv2d(4, 6, 3, **settings)
-    if "groups" in options:
-        halves = layer.conv.weight.chunk(2)
-        x = torch.randn(2, 4, 9, 11)
-        want = F.leaky_relu(F.conv2d(x[:, :2], halves[0], layer.conv.bias[:6], padding=1), 0.2)
-        want = want * F.conv2d(x[:, 2:], halves[1], layer.conv.bias[6:], padding=1).sigmoid()
-        torch.testing.assert_close(layer(x), want, rtol=0, atol=1e-6)
-        return
-    for convolution, half in ((feature, 0), (gate, 1)):
-        convolution.weight.data.copy_(layer.conv.weight.chunk(2)[half])
+    groups = settings.get("groups", 1)
+    halves = []
+    for half in (0, 1):
+        convolution = nn.Conv2d(4, 6, 3, **settings)
+        # Group by group: its features, then its gates.
+        weights = [group.chunk(2)[half] for group in layer.conv.weight.chunk(groups)]
+        convolution.weight.data.copy_(torch.cat(weights))
         if convolution.bias is not None:
-            convolution.bias.data.copy_(layer.conv.bias.chunk(2)[half])
+            convolution.bias.data.copy_(torch.cat([group.chunk(2)[half] for group in layer.conv.bias.chunk(groups)]))
+        halves.append(convolution)
+    feature, gate = halves
     x = torch.randn(2, 4, 9, 11)
     activation = options.get("activation", nn.LeakyReLU(0.2)) or nn.Identity()
     torch.testing.assert_close(layer(x), activation(feature(x)) * gate(x).sigmoid(), rtol=0, atol=1e-6)
+
+
+def test_with_groups_feature_and_gate_see_the_same_channels() -> None:
+    layer = GatedConv2d(4, 4, 1, groups=4, activation=None)
+    x = torch.randn(1, 4, 1, 1, requires_grad=True)
+    for channel in range(4):
+        (gradient,) = torch.autograd.grad(layer(x)[0, channel].sum(), x)
+        assert gradient.flatten().nonzero().flatten().tolist() == [channel]
 
 
 def test_by_hand() -> None:
@@ -92,6 +98,7 @@ def test_layers_do_not_share_their_activation() -> None:
         ((4, 0, 3), {}, "out_channels must be greater than 0; got 0"),
         ((4, 4, 4), {}, "odd kernel at stride 1; got kernel_size=4"),
         ((4, 4, 3), {"dilation": 0}, "dilation must be greater than 0"),
+        ((4, 3, 3), {"groups": 2}, "groups must divide in_channels and out_channels; got 2 for 4 and 3"),
     ],
 )
 def test_bad_arguments(arguments: tuple, options: dict, message: str) -> None:

@@ -35,6 +35,15 @@ def test_kaiming_makes_up_for_the_gate() -> None:
     assert (feature.std() / gate.std()).item() == pytest.approx(3**0.5, rel=0.02)
 
 
+def test_kaiming_makes_up_for_the_gate_in_every_group() -> None:
+    torch.manual_seed(0)
+    layer = GatedConv2d(64, 128, 3, groups=2)
+    init_weights(layer)
+    for group in layer.conv.weight.chunk(2):
+        feature, gate = group.chunk(2)
+        assert (feature.std() / gate.std()).item() == pytest.approx(3**0.5, rel=0.03)
+
+
 def test_kaiming_keeps_a_signal_alive_through_the_coarse_net() -> None:
     torch.manual_seed(0)
     network = CoarseNet(8)
