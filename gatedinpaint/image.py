@@ -1,9 +1,10 @@
 """Photos (uint8 RGB, numpy) to images (float tensors in [−1, 1]) and back; safe reading and writing of photo files."""
 
+import errno
 import os
 import uuid
 import warnings
-from io import IOBase
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -37,6 +38,18 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 """The file formats that :func:`read_photo` opens. Everything else is refused before a decoder sees it."""
 MAX_PIXELS = 100_000_000
 """Largest photo that :func:`read_photo` decodes by default: 100 megapixels, 300 MB of memory."""
+
+# How to turn a picture upright, by its EXIF orientation.
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 
 
 class PhotoError(ValueError):
@@ -103,11 +116,13 @@ def image_to_photo(image: Tensor) -> Photo:
 def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read a photo file as uint8 RGB (H, W, 3), turned upright by its EXIF orientation.
 
-    The size is checked from the header before anything is decoded. Transparency is laid on white, 16 bits per channel
-    are scaled to 8. Needs the extra ``faces`` (Pillow).
+    The size is checked from the header before anything is decoded. Colours of an embedded ICC profile, such as Display
+    P3 or CMYK, are converted to sRGB. Transparency is laid on white, 16 bits per channel are scaled to 8. A damaged
+    profile or EXIF is ignored. Needs the extra ``faces`` (Pillow).
 
     Args:
-        source: the path of a JPEG, PNG, WebP, TIFF or BMP file, or such a file opened for reading bytes.
+        source: the path of a JPEG, PNG, WebP, TIFF or BMP file, or such a file opened for reading bytes: any object
+            with ``read``.
         max_pixels: larger photos are refused.
 
     Raises:
@@ -120,8 +135,10 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
         ...
         gatedinpaint.image.PhotoError: missing.jpg: no such file.
     """
-    name = str(getattr(source, "name", "photo")) if isinstance(source, IOBase) else os.fspath(cast(str, source))
-    if not isinstance(source, IOBase):
+    if hasattr(source, "read"):
+        name = str(getattr(source, "name", "photo"))
+    else:
+        name = os.fspath(cast(str, source))
         _check_file(Path(name))
     pil = require("PIL.Image", "faces")
     with warnings.catch_warnings():
@@ -131,8 +148,8 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
                 width, height = file.size
                 if width * height > max_pixels:
                     raise PhotoError(f"{name}: {width} × {height} pixels; {_at_most(max_pixels)}")
-                upright = require("PIL.ImageOps", "faces").exif_transpose(file)
-                return check_photo(_to_rgb(upright))
+                file.load()
+                return check_photo(_to_rgb(_upright(file)))
         except PhotoError:
             raise
         except pil.DecompressionBombError as error:
@@ -155,27 +172,56 @@ def _check_file(path: Path) -> None:
         raise PhotoError(f"{path}: expected a photo file; got a {'folder' if path.is_dir() else 'special file'}.")
 
 
+def _upright(picture: Any) -> Any:
+    # Not ImageOps.exif_transpose: it also writes the EXIF anew, which fails where another entry is damaged.
+    try:
+        turn = _UPRIGHT.get(picture.getexif().get(_ORIENTATION_TAG))
+    except Exception:  # SyntaxError, struct.error, … : the pixels are whole all the same
+        return picture
+    return picture.transpose(require("PIL.Image", "faces").Transpose[turn]) if turn else picture
+
+
+def _to_srgb(picture: Any) -> Any:
+    """The picture in the colours of sRGB, when it carries the profile of another space."""
+    profile = picture.info.get("icc_profile")
+    if not profile:
+        return picture
+    cms = require("PIL.ImageCms", "faces")
+    mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+    picture = picture.convert("RGB") if picture.mode == "P" else picture
+    try:
+        converted = cms.profileToProfile(picture, BytesIO(profile), cms.createProfile("sRGB"), outputMode=mode)
+    except Exception:  # a damaged profile, or one of another mode than the picture
+        return picture
+    if picture.mode != mode:
+        return converted
+    # One step is the rounding between two editions of sRGB itself: such a photo keeps its bytes.
+    difference = require("PIL.ImageChops", "faces").difference(picture, converted).getextrema()
+    return converted if max(largest for _, largest in difference) > 1 else picture
+
+
 def _to_rgb(picture: Any) -> Photo:
     if picture.mode.startswith("I") or picture.mode == "F":  # Pillow's own conversion saturates 16 bits at 255
         grey = np.asarray(picture).astype(np.float64)
         scale = 257.0 if picture.mode.startswith("I") else 1.0
         return np.repeat((grey / scale).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
+        picture = _to_srgb(picture.convert("RGBA"))
         white = require("PIL.Image", "faces").new("RGBA", picture.size, "white")
         picture = require("PIL.Image", "faces").alpha_composite(white, picture)
-    return np.array(picture.convert("RGB"))
+    return np.array(_to_srgb(picture).convert("RGB"))
 
 
 def write_photo(path: str | os.PathLike[str], photo: Photo, *, overwrite: bool = False) -> None:
     """Write a photo; the file appears complete or not at all. The ending of ``path`` chooses the format.
 
-    JPEG and WebP are written at quality 95, PNG, TIFF and BMP without loss. Needs the extra ``faces`` (Pillow).
+    JPEG and WebP are written at quality 95, PNG, TIFF and BMP without loss. A symbolic link is kept and the file that
+    it points to is written. Needs the extra ``faces`` (Pillow).
 
     Raises:
-        FileExistsError: ``path`` exists and ``overwrite`` is not set.
+        FileExistsError: ``path`` exists, be it as a link to nothing, and ``overwrite`` is not set.
         ValueError: an ending that names no known format.
-        OSError: the folder is missing or cannot be written to.
+        OSError: the folder is missing or cannot be written to, or ``path`` is a link that leads back to itself.
 
     Example:
         >>> path = getfixture("tmp_path") / "grey.png"
@@ -189,14 +235,17 @@ def write_photo(path: str | os.PathLike[str], photo: Photo, *, overwrite: bool =
     format = pil.registered_extensions().get(path.suffix.lower())
     if format not in FORMATS:
         raise ValueError(f"{path}: expected an ending such as .png or .jpg; got {path.suffix or 'none'!r}.")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path}: exists already and is not overwritten.")
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")  # short: the name itself may be at the limit
     try:
         with temporary.open("xb") as file:
             pil.fromarray(photo).save(file, format=format, quality=95)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

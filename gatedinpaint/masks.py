@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatedinpaint._checks import check_image, check_mask
+from gatedinpaint._checks import check_image, check_mask, check_same_shape
 
 __all__ = ["composite", "dilate", "erode", "feather"]
 
@@ -21,6 +21,7 @@ def composite(generated: Tensor, image: Tensor, mask: Tensor) -> Tensor:
         float (B, C, H, W). It is chosen by :func:`torch.where`, not blended: NaN in an unused pixel does no harm.
 
     Raises:
+        TypeError: what is not a floating-point tensor.
         ValueError: shapes that do not match.
 
     Example:
@@ -30,10 +31,7 @@ def composite(generated: Tensor, image: Tensor, mask: Tensor) -> Tensor:
     """
     check_image(image, channels=None)
     check_mask(mask, image)
-    if generated.shape != image.shape:
-        raise ValueError(
-            f"generated and image must have one shape; got {tuple(generated.shape)} and {tuple(image.shape)}."
-        )
+    check_same_shape(generated, image, name="generated", other="image")
     return torch.where(mask > 0.5, generated, image)
 
 
@@ -61,6 +59,7 @@ def erode(mask: Tensor, radius: int) -> Tensor:
         >>> erode(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
         [0.0, 0.0, 1.0, 0.0, 0.0]
     """
+    _check(mask, radius)
     return 1.0 - dilate(1.0 - mask, radius)
 
 

@@ -1,13 +1,14 @@
 import io
 import os
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from gatedinpaint import PhotoError, image_to_photo, photo_to_image, read_photo, write_photo
 from gatedinpaint.image import check_photo
@@ -66,6 +67,111 @@ def test_reads_an_open_file() -> None:
     Image.fromarray(random_photo()).save(file, "PNG")
     file.seek(0)
     assert np.array_equal(read_photo(file), random_photo())
+
+
+def test_reads_whatever_can_be_read() -> None:
+    with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        Image.fromarray(random_photo()).save(file, "PNG")
+        file.seek(0)
+        assert np.array_equal(read_photo(file), random_photo())
+
+        class Stream:  # as of a web request: nothing but read
+            read = io.BytesIO(Path(file.name).read_bytes()).read
+
+        assert np.array_equal(read_photo(Stream()), random_photo())
+        file.truncate(50)
+        file.seek(0)
+        with pytest.raises(PhotoError, match=f"^{file.name}: cannot be read"):
+            read_photo(file)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [
+        (1, lambda photo: photo),
+        (2, lambda photo: photo[:, ::-1]),
+        (3, lambda photo: photo[::-1, ::-1]),
+        (4, lambda photo: photo[::-1]),
+        (5, lambda photo: photo.swapaxes(0, 1)),
+        (6, lambda photo: np.rot90(photo, -1)),
+        (7, lambda photo: photo[::-1, ::-1].swapaxes(0, 1)),
+        (8, lambda photo: np.rot90(photo)),
+        (9, lambda photo: photo),
+    ],
+)
+def test_every_orientation(format: str, orientation: int, turned) -> None:
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(random_photo()).save(file, format, exif=exif)
+    file.seek(0)
+    assert np.array_equal(read_photo(file), turned(random_photo()))
+
+
+def test_damaged_exif_does_not_hide_the_photo() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    whole = exif.tobytes()
+    for place in range(len(whole)):
+        file = io.BytesIO()
+        Image.fromarray(random_photo()).save(file, "PNG", exif=whole[:place] + b"\x07" + whole[place + 1 :])
+        file.seek(0)
+        assert np.array_equal(np.sort(read_photo(file), axis=None), np.sort(random_photo(), axis=None))
+
+
+def srgb_profile(*, old: bytes = b"", new: bytes = b"") -> bytes:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert old in profile
+    return profile.replace(old, new) if old else profile
+
+
+def swapped_profile() -> bytes:
+    """A space whose red is sRGB's green, and the other way round."""
+    red, green = (srgb_profile().index(name) for name in (b"rXYZ", b"gXYZ"))
+    profile = bytearray(srgb_profile())
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_a_colour_profile_is_converted_to_srgb(format: str) -> None:
+    file = io.BytesIO()
+    Image.fromarray(random_photo()).save(file, format, icc_profile=swapped_profile())
+    file.seek(0)
+    np.testing.assert_allclose(read_photo(file), random_photo()[..., [1, 0, 2]], atol=1)
+
+
+def test_a_colour_profile_under_transparency_and_a_palette() -> None:
+    clear = np.dstack([random_photo(), np.full((9, 13), 255, np.uint8)])
+    clear[0, 0, 3] = 0
+    file = io.BytesIO()
+    Image.fromarray(clear).save(file, "PNG", icc_profile=swapped_profile())
+    file.seek(0)
+    read = read_photo(file)
+    assert read[0, 0].tolist() == [255, 255, 255]
+    np.testing.assert_allclose(read[1:], random_photo()[1:, :, [1, 0, 2]], atol=1)
+    palette, file = Image.fromarray(random_photo()).quantize(256), io.BytesIO()
+    palette.save(file, "PNG", icc_profile=swapped_profile())
+    file.seek(0)
+    np.testing.assert_allclose(read_photo(file), np.asarray(palette.convert("RGB"))[..., [1, 0, 2]], atol=1)
+
+
+def test_srgb_and_useless_profiles_change_nothing() -> None:
+    # Another edition of sRGB: its white and red differ in the fourth digit, as those of Windows and Adobe do.
+    start = struct.unpack(">I", srgb_profile().partition(b"rXYZ")[2][:4])[0] + 8
+    red = srgb_profile()[start : start + 4]
+    edition = srgb_profile(old=red, new=struct.pack(">i", struct.unpack(">i", red)[0] + 20))
+    for profile in (srgb_profile(), edition, b"junk", srgb_profile()[:300]):
+        file = io.BytesIO()
+        Image.fromarray(random_photo(256, 256)).save(file, "PNG", icc_profile=profile)
+        file.seek(0)
+        assert np.array_equal(read_photo(file), random_photo(256, 256))
+    file = io.BytesIO()
+    Image.fromarray(random_photo()[..., 0]).save(
+        file, "PNG", icc_profile=srgb_profile()
+    )  # of colours, for a grey photo
+    file.seek(0)
+    assert np.array_equal(read_photo(file), np.repeat(random_photo()[..., :1], 3, 2))
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
@@ -136,6 +242,35 @@ def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
     assert np.array_equal(read_photo(path), random_photo())
     write_photo(path, np.zeros((2, 2, 3), np.uint8), overwrite=True)
     assert read_photo(path).shape == (2, 2, 3)
+
+
+def test_a_link_is_kept_and_its_target_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "target.png", tmp_path / "link.png"
+    link.symlink_to(target)
+    with pytest.raises(FileExistsError, match=r"link\.png: exists already"):  # to nothing, so far
+        write_photo(link, random_photo())
+    for photo in (random_photo(), random_photo(5, 5)):
+        write_photo(link, photo, overwrite=True)
+        assert link.is_symlink()
+        assert np.array_equal(read_photo(target), photo)
+    assert [path.name for path in target.parent.iterdir()] == ["target.png"]
+
+
+def test_a_loop_of_links_is_refused(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.png", tmp_path / "other.png"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(OSError, match=r"one\.png") as error:
+        write_photo(one, random_photo(), overwrite=True)
+    assert "\n" not in str(error.value)
+    assert one.is_symlink() and other.is_symlink()
+
+
+def test_the_longest_name_that_the_file_system_takes(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * (os.pathconf(tmp_path, "PC_NAME_MAX") - 4) + ".png")
+    write_photo(path, random_photo())
+    assert np.array_equal(read_photo(path), random_photo())
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

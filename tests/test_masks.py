@@ -57,6 +57,11 @@ def test_bad_input() -> None:
         dilate(mask, -1)
     with pytest.raises(ValueError, match=r"mask must be \(B, 1, H, W\); got \(2, 3, 4, 4\)"):
         feather(torch.zeros(2, 3, 4, 4), 1)
+    for change in (dilate, erode, feather):
+        with pytest.raises(TypeError, match=r"mask must be a floating-point tensor; got torch\.bool"):
+            change(mask.bool(), 1)
+    with pytest.raises(TypeError, match=r"generated must be a torch\.Tensor; got NoneType"):
+        composite(None, torch.zeros(2, 3, 33, 40), mask)
     with pytest.raises(ValueError, match="generated and image must have one shape"):
         composite(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 33, 40), mask)
     with pytest.raises(ValueError, match="1 marks the hole"):

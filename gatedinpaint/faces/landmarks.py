@@ -21,6 +21,7 @@ from gatedinpaint._optional import require
 from gatedinpaint.image import Photo, check_photo
 
 MODEL_VARIABLE = "GATEDINPAINT_FACE_LANDMARKER"
+_MIN_SIDE, _MAX_SIDE = 16, 32_766
 _MODEL_NAME = "face_landmarker.task"
 _MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 _MODEL_URL = f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/{_MODEL_NAME}"
@@ -87,7 +88,8 @@ class FaceLandmarker:
 
         Raises:
             TypeError: the photo is not a numpy array of uint8.
-            ValueError: the photo is not (H, W, 3), or is smaller than 16 pixels a side.
+            ValueError: the photo is not (H, W, 3), or has a side under 16 or over 32,766 pixels; the model file is
+                damaged or another model.
         """
         photo = _checked(photo)
         mediapipe = require("mediapipe", "faces")
@@ -113,7 +115,13 @@ class FaceLandmarker:
         options = vision.FaceLandmarkerOptions(
             base_options=base, num_faces=self.max_faces, output_facial_transformation_matrixes=True
         )
-        native = vision.FaceLandmarker.create_from_options(options)
+        try:
+            native = vision.FaceLandmarker.create_from_options(options)
+        except (RuntimeError, FileNotFoundError) as error:
+            reason = str(error).split("\n")[0]
+            raise ValueError(
+                f"{self.model_path}: cannot be read as a face landmark model: {reason} Fix: download {_MODEL_URL}."
+            ) from error
         _open.add(native)
         return native
 
@@ -192,10 +200,16 @@ def _download(path: Path) -> Path:
 
 
 def _checked(photo: Photo) -> Photo:
-    """The photo, contiguous. MediaPipe finds nothing in RGBA, and breaks for good on other invalid input."""
+    """The photo, contiguous and of a size that MediaPipe takes.
+
+    It finds nothing in RGBA, breaks for good on other invalid input, and aborts the process from 32,767 pixels on.
+    """
     photo = check_photo(photo)
-    if min(photo.shape[:2]) < 16:
-        raise ValueError(f"photo must be at least 16 pixels a side; got {photo.shape[:2]}. Enlarge it.")
+    size = photo.shape[:2]
+    if min(size) < _MIN_SIDE:
+        raise ValueError(f"photo must be at least {_MIN_SIDE} pixels a side; got {size}. Enlarge it.")
+    if max(size) > _MAX_SIDE:
+        raise ValueError(f"photo must be at most {_MAX_SIDE} pixels a side; got {size}. Shrink it.")
     return photo
 
 
@@ -217,7 +231,14 @@ def _face(points: Any, matrix: NDArray[np.float64], size: tuple[int, ...]) -> Fa
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Send file descriptor 2 nowhere: MediaPipe's C++ code writes there, out of reach of ``sys.stderr``."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        saved = os.dup(2)
+    except OSError:  # closed already, as by `2>&-`
+        saved = None
+    if saved is None:
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield

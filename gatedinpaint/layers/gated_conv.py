@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -105,7 +106,7 @@ class GatedConv2d(nn.Module):
         if self.conv.groups == 1:
             feature, gate = y.chunk(2, dim=1)
             return feature, gate
-        y = y.unflatten(1, (self.conv.groups, 2, -1))
+        y = torch.unflatten(y, 1, (self.conv.groups, 2, -1))
         return y[:, :, 0].flatten(1, 2), y[:, :, 1].flatten(1, 2)
 
 

@@ -83,4 +83,4 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
 
 def _feature_filters(layer: GatedConv2d) -> Tensor:
     """A view of W_f: the first half of every group's filters."""
-    return layer.conv.weight.unflatten(0, (layer.conv.groups, 2, -1))[:, 0]
+    return torch.unflatten(layer.conv.weight, 0, (layer.conv.groups, 2, -1))[:, 0]

@@ -20,9 +20,9 @@ class SpectralNorm(nn.Module):
 
     .. math:: W' = W / \sigma(W), \qquad \sigma(W) \approx u^\top W v
 
-    W is seen as a matrix of out_channels rows. u and v follow its leading singular vectors by one power iteration for
-    each forward pass in training, after 15 when the layer is made; in evaluation they stay. Computed in float32
-    (float64 stays).
+    W is seen as a matrix of out_channels rows, which the weight's dimension ``dim`` counts. u and v follow its leading
+    singular vectors by one power iteration for each forward pass in training, after 15 when the layer is made; in
+    evaluation they stay. Computed in float32 (float64 stays).
 
     Differs from :func:`torch.nn.utils.parametrizations.spectral_norm` in one thing: a weight of zeros gives zeros, not
     NaN, and can grow again. Its buffers have the same names, so checkpoints fit both.
@@ -31,24 +31,28 @@ class SpectralNorm(nn.Module):
     _u: Tensor
     _v: Tensor
 
-    def __init__(self, weight: Tensor, *, iterations: int = 1) -> None:
+    def __init__(self, weight: Tensor, *, iterations: int = 1, dim: int = 0) -> None:
         super().__init__()
         check_positive(iterations, name="iterations")
         self.iterations = iterations
-        matrix = _as_matrix(weight.detach())
+        self.dim = dim
+        matrix = self._matrix(weight.detach())
         self.register_buffer("_u", F.normalize(torch.randn_like(matrix[:, 0]), dim=0))
         self.register_buffer("_v", F.normalize(torch.randn_like(matrix[0]), dim=0))
         self._iterate(matrix, _FIRST_ITERATIONS)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight divided by its spectral norm."""
-        matrix = _as_matrix(weight)
+        matrix = self._matrix(weight)
         if self.training:
             self._iterate(matrix.detach(), self.iterations)
         # Copies: the next forward pass moves the buffers, and the backward pass of this one needs what it used.
         u, v = self._u.clone(), self._v.clone()
         sigma = (u * _times(matrix, v)).sum()
-        return (matrix / sigma.clamp(min=_SMALLEST)).reshape(weight.shape).to(weight.dtype)
+        return (weight.to(sigma.dtype) / sigma.clamp(min=_SMALLEST)).to(weight.dtype)
+
+    def _matrix(self, weight: Tensor) -> Tensor:
+        return weight.movedim(self.dim, 0).flatten(1).to(torch.promote_types(weight.dtype, torch.float32))
 
     @torch.no_grad()
     def _iterate(self, matrix: Tensor, iterations: int) -> None:
@@ -65,8 +69,9 @@ def spectral_norm(layer: Layer, *, iterations: int = 1) -> Layer:
     """Divide the weight of ``layer`` by its largest singular value, in place, and return the layer.
 
     Args:
-        layer: a convolution or linear layer with a ``weight``. Initialise it before: the first power iterations run
-        here. iterations: power iterations for each forward pass in training.
+        layer: a convolution, transposed convolution or linear layer with a ``weight``. Initialise it before: the first
+            power iterations run here.
+        iterations: power iterations for each forward pass in training.
 
     Raises:
         ValueError: a layer without a weight matrix, or iterations that are not positive.
@@ -82,12 +87,10 @@ def spectral_norm(layer: Layer, *, iterations: int = 1) -> Layer:
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, Tensor) or weight.ndim < 2:
         raise ValueError(f"layer must have a weight of two or more dimensions; got {type(layer).__name__}.")
-    parametrize.register_parametrization(layer, "weight", SpectralNorm(weight, iterations=iterations))
+    # A transposed convolution keeps its weight as (in_channels, out_channels, …).
+    dim = 1 if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) else 0
+    parametrize.register_parametrization(layer, "weight", SpectralNorm(weight, iterations=iterations, dim=dim))
     return layer
-
-
-def _as_matrix(weight: Tensor) -> Tensor:
-    return weight.flatten(1).to(torch.promote_types(weight.dtype, torch.float32))
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:

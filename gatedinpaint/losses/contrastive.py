@@ -1,12 +1,13 @@
 """InfoNCE: an embedding must know its twin among all the others."""
 
+from functools import reduce
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_float, check_same_shape
-from gatedinpaint.losses._precision import at_least_float32
 
 _MINIMUM_TEMPERATURE = 1e-3
 
@@ -24,7 +25,7 @@ def info_nce_loss(
     .. math:: L = -\frac{1}{B} \sum_i \log \frac{\exp(q_i \cdot k_i / \tau)}{\sum_j \exp(q_i \cdot k_j / \tau)}
 
     with q and k scaled to unit length (a zero vector stays zero), and j over the batch's keys and the ``negatives``.
-    Computed in float32 (float64 stays) with autocast off.
+    Computed with autocast off in float32, or in float64 when one of the arguments is.
 
     With ``gather=True`` the keys of all ranks of ``torch.distributed`` are candidates, and gradient flows back to the
     rank that each came from: the gradient that DDP averages is that of one process with the whole batch. Every rank
@@ -59,13 +60,15 @@ def info_nce_loss(
     if not temperature >= _MINIMUM_TEMPERATURE:
         raise ValueError(f"temperature must be at least {_MINIMUM_TEMPERATURE:g}; got {temperature:g}.")
     with torch.autocast(query.device.type, enabled=False):
-        queries, candidates = _unit(query), _unit(key)
+        dtypes = [vectors.dtype for vectors in (query, key, negatives) if vectors is not None]
+        dtype = reduce(torch.promote_types, dtypes, torch.float32)
+        queries, candidates = _unit(query.to(dtype)), _unit(key.to(dtype))
         labels = torch.arange(len(queries), device=query.device)
         if gather and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             labels = labels + dist.get_rank() * len(queries)
             candidates = _gather(candidates)
         if negatives is not None:
-            candidates = torch.cat([candidates, _unit(negatives)])
+            candidates = torch.cat([candidates, _unit(negatives.to(dtype))])
         if len(candidates) < 2:
             raise ValueError(
                 "query needs at least one negative; got a batch of 1 and no negatives. "
@@ -95,7 +98,6 @@ class InfoNCELoss(nn.Module):
 
 def _unit(vectors: Tensor) -> Tensor:
     # F.normalize multiplies the gradient at a zero vector by 1e12, which no half-precision embedding survives.
-    vectors = at_least_float32(vectors)
     length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
     return vectors / torch.where(length > 1e-12, length, 1.0)
 

@@ -60,5 +60,5 @@ class SNPatchDiscriminator(nn.Module):
         """image (B, 3, H, W), mask (B, 1, H, W) → logits (B, 8c, ⌈H/64⌉, ⌈W/64⌉)."""
         check_image(image)
         check_mask(mask, image)
-        logits: Tensor = self.layers(torch.cat([image, mask], dim=1))
+        logits: Tensor = self.layers(torch.cat([image, mask.to(image.dtype)], dim=1))
         return logits

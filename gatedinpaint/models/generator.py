@@ -38,6 +38,9 @@ class CoarseNet(nn.Module):
     Shapes:
         x (B, in_channels, H, W), H and W multiples of 4 → (B, 3, H, W) in [−1, 1].
 
+    Raises:
+        ValueError: another shape.
+
     Reference:
         Lumetti et al., "Mask inpainting with a GAN network". 5,399,123 parameters at c = 32 without reference.
 
@@ -49,6 +52,7 @@ class CoarseNet(nn.Module):
     def __init__(self, base_channels: int = 32, *, in_channels: int = _INPUT_CHANNELS) -> None:
         super().__init__()
         c = _check_width(base_channels)
+        self.in_channels = in_channels
         self.encoder = nn.Sequential(
             GatedConv2d(in_channels, c, 5),
             GatedConv2d(c, 2 * c, 4, stride=2),
@@ -73,6 +77,7 @@ class CoarseNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → (B, 3, H, W) in [−1, 1]."""
+        _check_input(x, self.in_channels, multiple=4)
         y: Tensor = self.decoder(self.middle(self.encoder(x)))
         return y.tanh()
 
@@ -87,6 +92,9 @@ class RefineNet(nn.Module):
     Shapes:
         x (B, in_channels, H, W), H and W multiples of 16 → image (B, 3, H, W) and embedding (B, 16c).
 
+    Raises:
+        ValueError: another shape.
+
     Reference:
         Lumetti et al., "Mask inpainting with a GAN network", after Li et al., "DeepGIN", ECCVW 2020. 62,829,142
         parameters at c = 32 without reference.
@@ -100,6 +108,7 @@ class RefineNet(nn.Module):
     def __init__(self, base_channels: int = 32, *, in_channels: int = _INPUT_CHANNELS) -> None:
         super().__init__()
         c = _check_width(base_channels)
+        self.in_channels = in_channels
         self.stem = _convolution(in_channels, c, 7)
         self.down = nn.ModuleList(
             _convolution(width, 2 * width, 4, stride=2) for width in (c, 2 * c, 4 * c, 8 * c)
@@ -119,6 +128,7 @@ class RefineNet(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, in_channels, H, W) → image (B, 3, H, W), embedding (B, 16c)."""
+        _check_input(x, self.in_channels, multiple=16)
         scale_2 = self.down[0](self.stem(x))
         scale_4 = self.down[1](scale_2)
         scale_8 = self.down[2](scale_4)
@@ -149,7 +159,8 @@ class InpaintGenerator(nn.Module):
 
     Shapes:
         image (B, 3, H, W) in [−1, 1]; mask (B, 1, H, W), 1 = hole; reference (B, 3, H, W) in [−1, 1]; reference_mask
-        (B, 1, H, W), 1 = known there, by default everywhere → :class:`InpaintOutput`.
+        (B, 1, H, W), 1 = known there, by default everywhere → :class:`InpaintOutput`. The image has the type of the
+        weights; the others may be of any floating-point type.
 
     Raises:
         ValueError: shapes that do not match, a reference for a generator without reference channels, a reference_mask
@@ -189,9 +200,9 @@ class InpaintGenerator(nn.Module):
         check_image(image)
         check_mask(mask, image)
         height, width = image.shape[2:]
+        mask = (mask > 0.5).to(image.dtype)
         known = self._reference_channels(image, reference, reference_mask)
         image, mask, known = (_pad_to_multiple(x, 16) for x in (image, mask, known))
-        mask = (mask > 0.5).to(image.dtype)
         visible = composite(torch.zeros_like(image), image, mask)  # a hole may hold anything, NaN included
         coarse = self.coarse(torch.cat([visible, mask, known], dim=1))
         refined, embedding = self.refine(torch.cat([composite(coarse, image, mask), mask, known], dim=1))
@@ -218,6 +229,7 @@ class InpaintGenerator(nn.Module):
             reference_mask = torch.ones_like(image[:, :1])
         check_mask(reference_mask, image, name="reference_mask")
         reference_mask = (reference_mask > 0.5).to(image.dtype)
+        reference = reference.to(image.dtype)
         return torch.cat([composite(reference, torch.zeros_like(image), reference_mask), reference_mask], dim=1)
 
 
@@ -244,6 +256,16 @@ def _pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     if not x.shape[1]:
         return x.new_zeros(x.shape[0], 0, x.shape[2] + bottom, x.shape[3] + right)
     return F.pad(x, (0, right, 0, bottom), mode="replicate")
+
+
+def _check_input(x: Tensor, in_channels: int, *, multiple: int) -> None:
+    check_image(x, name="x", channels=in_channels)
+    size = tuple(x.shape[2:])
+    if any(side % multiple for side in size):
+        raise ValueError(
+            f"x must have a height and width that are multiples of {multiple}; got {size}. Pad it, or use "
+            "InpaintGenerator, which pads."
+        )
 
 
 def _check_width(base_channels: int) -> int:

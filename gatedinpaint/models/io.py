@@ -16,6 +16,7 @@ from gatedinpaint.models.generator import InpaintGenerator
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+_TYPES = {"base_channels": int, "reference": bool}
 _MODELS: dict[str, type[nn.Module]] = {model.__name__: model for model in (InpaintGenerator, SNPatchDiscriminator)}
 
 
@@ -79,7 +80,8 @@ def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "
 
     Raises:
         FileNotFoundError: one of the two files is missing.
-        ValueError: a damaged file, an unknown network, or weights that do not fit it; the message names the keys.
+        ValueError: a damaged file, an unknown network, or weights that do not fit it (the message names the keys); no
+            name of a device.
 
     Example:
         >>> folder = getfixture("tmp_path") / "discriminator"
@@ -92,17 +94,30 @@ def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "
         if not (folder / file).is_file():
             raise FileNotFoundError(f"{folder / file}: no such file. Expected a folder written by save_model.")
     try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must name a device such as 'cpu' or 'cuda:0'; got {device!r}.") from error
+    try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        model = _MODELS[config.pop("model")](**config)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # Without memory until the weights are known to fit: a wrong width must not ask for terabytes.
+        with torch.device("meta"):
+            model = _build(**config)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{folder / CONFIG_FILE}: not the configuration of {' or '.join(_MODELS)}: {error}") from error
     try:
-        weights = load_file(folder / WEIGHTS_FILE, device=str(device))
+        weights = load_file(folder / WEIGHTS_FILE)
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS_FILE}: damaged or not a safetensors file: {error}") from error
     _check_fit(model, weights, folder / WEIGHTS_FILE)
-    model.to(device).load_state_dict(weights, strict=True)
+    model.to_empty(device=place).load_state_dict(weights, strict=True)
     return model.eval()
+
+
+def _build(*, model: str, **config: Any) -> nn.Module:
+    for key, value in config.items():
+        if key in _TYPES and type(value) is not _TYPES[key]:  # True is an int to isinstance
+            raise TypeError(f"{key} must be {_TYPES[key].__name__}; got {value!r}.")
+    return _MODELS[model](**config)
 
 
 def _check_fit(model: nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:

@@ -1,5 +1,6 @@
 """Thin-plate splines: the smoothest map of the plane that sends one set of points to another."""
 
+import math
 from typing import Literal
 
 import torch
@@ -63,15 +64,15 @@ class ThinPlateSpline:
         Raises:
             DegenerateControlPointsError: fewer than three points, points on one line, or (without regularization)
                 points that coincide.
-            ValueError: shapes that do not match, a negative regularization, NaN or infinite coordinates.
+            ValueError: shapes that do not match, a negative regularization, or NaN or infinity anywhere.
         """
         source, target = _as_points(source, "source"), _as_points(target, "target")
         if source.shape != target.shape:
             raise ValueError(
                 f"source and target must hold the same number of points; got {len(source)} and {len(target)}."
             )
-        if not regularization >= 0:
-            raise ValueError(f"regularization must be 0 or more; got {regularization}.")
+        if not 0 <= regularization < math.inf:
+            raise ValueError(f"regularization must be finite and 0 or more; got {regularization}.")
         extent = _check_control_points(source, exact=regularization == 0)
 
         # The polynomial is fitted in centred unit coordinates: pixels up to 4,000 beside the constant 1 would cost

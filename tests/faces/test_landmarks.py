@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import urllib.error
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def test_no_face_gives_an_empty_list(landmarker: FaceLandmarker) -> None:
         (np.zeros((64, 64, 4), np.uint8), ValueError, "alpha"),
         (np.zeros((64, 64), np.uint8), ValueError, r"\(H, W, 3\)"),
         (np.zeros((64, 15, 3), np.uint8), ValueError, "16 pixels"),
+        (np.zeros((32_767, 16, 3), np.uint8), ValueError, r"at most 32766 pixels a side; got \(32767, 16\). Shrink it"),
+        (np.zeros((16, 40_000, 3), np.uint8), ValueError, "at most 32766 pixels"),
         ([[0]], TypeError, "numpy"),
     ],
 )
@@ -116,6 +119,32 @@ print("our own", file=sys.stderr)
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (run.stdout.split(), run.stderr.splitlines(), run.returncode) == (["1", "1", "1"], ["our own"], 0)
+
+
+def test_works_with_stderr_closed() -> None:
+    program = """
+from skimage.data import astronaut
+from gatedinpaint.faces import FaceLandmarker
+print(len(FaceLandmarker().detect(astronaut())))
+"""
+    command = ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, program]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert (run.stdout.split(), run.returncode) == (["1"], 0)
+
+
+def test_the_longest_side_that_mediapipe_takes(landmarker: FaceLandmarker) -> None:
+    assert landmarker.detect(np.full((16, 32_766, 3), 127, np.uint8)) == []
+
+
+@pytest.mark.parametrize("content", ["empty", "text", "another model"])
+def test_a_bad_model_file_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bad.task"
+    path.write_bytes(b"" if content == "empty" else b"no model")
+    if content == "another model":
+        with zipfile.ZipFile(path, "w") as bundle:
+            bundle.writestr("another.tflite", b"")
+    with pytest.raises(ValueError, match=r"bad\.task: cannot be read as a face landmark model: .*Fix: download https"):
+        FaceLandmarker(path).detect(np.zeros((64, 64, 3), np.uint8))
 
 
 def test_importing_needs_neither_opencv_nor_mediapipe() -> None:

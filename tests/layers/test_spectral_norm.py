@@ -76,3 +76,26 @@ def test_bad_arguments() -> None:
         spectral_norm(nn.ReLU())
     with pytest.raises(ValueError, match="iterations must be greater than 0; got 0"):
         spectral_norm(nn.Linear(2, 2), iterations=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        (nn.ConvTranspose1d, (2, 4, 8)),
+        (nn.ConvTranspose2d, (2, 4, 8, 8)),
+        (nn.ConvTranspose3d, (2, 4, 5, 5, 5)),
+    ],
+)
+def test_transposed_convolutions_equal_torch(kind: type[nn.Module], shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    ours = kind(4, 6, 3)
+    theirs = parametrizations.spectral_norm(copy.deepcopy(ours))
+    spectral_norm(ours)
+    theirs.load_state_dict(ours.state_dict(), strict=True)  # u has one element for each of the 6 output channels
+    assert ours.parametrizations.weight[0]._u.shape == (6,)
+    x = torch.randn(shape)
+    for _ in range(30):
+        torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+    matrix = ours.weight.transpose(0, 1).flatten(1)
+    assert torch.linalg.matrix_norm(matrix, ord=2).item() == pytest.approx(1.0, abs=0.05)

@@ -46,6 +46,17 @@ def test_against_scipy(temperature):
     assert loss.item() == pytest.approx(reference(query, key, temperature, negatives), rel=1e-10)
 
 
+@pytest.mark.parametrize("wide", [0, 1, 2])
+def test_mixed_float_types_are_computed_in_the_widest(wide):
+    torch.manual_seed(0)
+    vectors = [torch.randn(4, 5) for _ in range(3)]
+    expected = info_nce_loss(vectors[0].double(), vectors[1].double(), negatives=vectors[2].double())
+    vectors[wide] = vectors[wide].double()
+    loss = info_nce_loss(vectors[0], vectors[1], negatives=vectors[2])
+    assert loss.dtype == torch.float64
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
 def test_gradient_reaches_query_key_and_negatives():
     torch.manual_seed(0)
     vectors = [torch.randn(count, 5, dtype=torch.float64, requires_grad=True) for count in (3, 3, 2)]

@@ -51,3 +51,10 @@ def test_sees_the_mask() -> None:
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match=r"mask must be \(B, 1, H, W\) = \(1, 1, 64, 64\)"):
         SNPatchDiscriminator(2)(torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_a_mask_of_another_float_type(dtype: torch.dtype) -> None:
+    discriminator, image = SNPatchDiscriminator(2).eval(), torch.randn(1, 3, 64, 64)
+    mask = torch.ones(1, 1, 64, 64)
+    assert torch.equal(discriminator(image, mask.to(dtype)), discriminator(image, mask))

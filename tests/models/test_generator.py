@@ -137,3 +137,28 @@ def test_integer_input_and_missing_reference_channels() -> None:
 def test_bad_width(width: int) -> None:
     with pytest.raises(ValueError, match=f"base_channels must be .*; got {width}"):
         InpaintGenerator(width)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_masks_and_reference_of_another_float_type(dtype: torch.dtype) -> None:
+    generator = InpaintGenerator(2).eval()
+    image, mask = inputs(30, 48)
+    reference = (image.flip(0) * 8).round() / 8  # the same number in every type
+    output = generator(image, mask.to(dtype), reference.to(dtype), (1 - mask).to(dtype))
+    assert output.refined.dtype == torch.float32
+    assert torch.equal(output.refined, generator(image, mask, reference, 1 - mask).refined)
+
+
+@pytest.mark.parametrize(("network", "multiple"), [(CoarseNet, 4), (RefineNet, 16)])
+def test_the_stages_check_their_input(network: type[nn.Module], multiple: int) -> None:
+    stage = network(2, in_channels=8)
+    with pytest.raises(ValueError, match=rf"x must be \(B, 8, H, W\); got \(1, 4, {multiple}, {multiple}\)"):
+        stage(torch.zeros(1, 4, multiple, multiple))
+    with pytest.raises(ValueError, match=r"pass x\[None\]"):
+        stage(torch.zeros(8, 32, 32))
+    with pytest.raises(TypeError, match=r"x must be a floating-point tensor; got torch\.int64"):
+        stage(torch.zeros(1, 8, 32, 32, dtype=torch.int64))
+    for size in ((32, 32 + multiple // 2), (31, 32)):
+        message = rf"multiples of {multiple}; got \({size[0]}, {size[1]}\). Pad it, or use InpaintGenerator"
+        with pytest.raises(ValueError, match=message):
+            stage(torch.zeros(1, 8, *size))

@@ -104,3 +104,40 @@ def test_a_truncated_file(tmp_path: Path) -> None:
 def test_the_configuration_is_readable(tmp_path: Path) -> None:
     save_model(SNPatchDiscriminator(3), tmp_path)
     assert json.loads((tmp_path / "config.json").read_text()) == {"model": "SNPatchDiscriminator", "base_channels": 3}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"base_channels": True}, "base_channels must be int; got True"),
+        ({"base_channels": 2.0}, "base_channels must be int; got 2.0"),
+        ({"base_channels": "2"}, "base_channels must be int; got '2'"),
+        ({"reference": 1}, "reference must be bool; got 1"),
+        ({"reference": None}, "reference must be bool; got None"),
+        # Too large for memory (the weights of the file are of another width), and too large for torch to count.
+        ({"base_channels": 1_000_000}, "do not fit InpaintGenerator"),
+        ({"base_channels": 10**10}, "not the configuration of"),
+        ({"base_channels": 10**30}, "not the configuration of"),
+    ],
+)
+def test_bad_values_in_the_configuration(tmp_path: Path, entry: dict[str, object], message: str) -> None:
+    save_model(InpaintGenerator(2), tmp_path)
+    config = {"model": "InpaintGenerator", "base_channels": 2, "reference": True} | entry
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=message):
+        load_model(tmp_path)
+
+
+def test_a_bad_device_is_named(tmp_path: Path) -> None:
+    save_model(InpaintGenerator(2), tmp_path)
+    with pytest.raises(ValueError, match="device must name a device such as 'cpu' or 'cuda:0'; got 'gpu'"):
+        load_model(tmp_path, device="gpu")
+
+
+def test_everything_that_is_loaded_is_in_memory(tmp_path: Path) -> None:
+    save_model(SNPatchDiscriminator(2), tmp_path)
+    loaded = load_model(tmp_path, device=torch.device("cpu"))
+    tensors = {**dict(loaded.named_parameters()), **dict(loaded.named_buffers())}
+    assert tensors.keys() == loaded.state_dict().keys()  # a buffer outside the state dict would keep no value
+    assert {tensor.device.type for tensor in tensors.values()} == {"cpu"}
+    assert all(parameter.requires_grad for parameter in loaded.parameters())

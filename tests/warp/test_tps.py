@@ -86,6 +86,8 @@ def test_regularization_allows_coincident_points_and_averages_them() -> None:
         (torch.rand(4, 2), torch.rand(5, 2), {}, "same number of points; got 4 and 5"),
         (torch.full((4, 2), torch.nan), torch.rand(4, 2), {}, "finite"),
         (torch.rand(4, 2), torch.rand(4, 2), {"regularization": -1.0}, "0 or more; got -1.0"),
+        (torch.rand(4, 2), torch.rand(4, 2), {"regularization": torch.inf}, "finite and 0 or more; got inf"),
+        (torch.rand(4, 2), torch.rand(4, 2), {"regularization": torch.nan}, "finite and 0 or more; got nan"),
     ],
 )
 def test_bad_arguments(source: torch.Tensor, target: torch.Tensor, options: dict[str, float], message: str) -> None:
