@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from examples.mask_removal.prepare import INDEX_FILE, read_index
+from examples.mask_removal.training_set import INDEX_FILE, read_index
 from examples.mask_removal.views import random_view, seen_otherwise
 from gatedinpaint import photo_to_image, read_photo
 from gatedinpaint.faces import face_height, mask_polygon, polygon_hole, warp_reference
@@ -88,7 +88,13 @@ class FaceDataset(Dataset[Batch]):
 
     def _load(self, id: str) -> tuple[np.ndarray, np.ndarray]:
         path = self.folder / "samples" / id
-        return read_photo(path.with_name(f"{id}.png")), np.load(path.with_name(f"{id}.npy"))
+        try:
+            photo, landmarks = read_photo(path.with_name(f"{id}.png")), np.load(path.with_name(f"{id}.npy"))
+        except (ValueError, OSError, EOFError) as error:
+            raise ValueError(f"{path}: damaged sample: {error}") from error
+        if landmarks.shape != (478, 2):
+            raise ValueError(f"{path}: damaged sample: landmarks must be (478, 2); got {landmarks.shape}.")
+        return photo, landmarks
 
 
 def random_hole(landmarks: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -103,14 +109,18 @@ def random_hole(landmarks: np.ndarray, size: tuple[int, int], rng: np.random.Gen
 
 
 def batches(dataset: FaceDataset, *, batch_size: int, epoch: int, first: int = 0, workers: int = 0) -> Iterator[Batch]:
-    """The batches of an epoch in its own random order, from the batch ``first`` on; a last, smaller one is dropped."""
+    """The batches of an epoch in its own random order, from the batch ``first`` on; a last, smaller one is dropped.
+
+    Raises:
+        ValueError: a sample is damaged.
+    """
     dataset.epoch = epoch
     order = np.random.default_rng((dataset.seed, epoch)).permutation(len(dataset))
     order = order[first * batch_size : len(order) // batch_size * batch_size]
     # The loader draws a base seed when it is iterated: from a generator of its own, not from the global one.
     generator = torch.Generator().manual_seed(dataset.seed)
     context = "spawn" if workers else None
-    yield from DataLoader(
+    loader = DataLoader(
         dataset,
         batch_size,
         sampler=_Order([int(position) for position in order]),
@@ -119,6 +129,11 @@ def batches(dataset: FaceDataset, *, batch_size: int, epoch: int, first: int = 0
         multiprocessing_context=context,
         worker_init_fn=_one_thread,
     )
+    try:
+        yield from loader
+    except ValueError as error:
+        # A worker hands over its whole traceback as the message, which ends in the error itself.
+        raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from error
 
 
 class _Order(torch.utils.data.Sampler[int]):

@@ -1,5 +1,6 @@
 """The networks over whose features the perceptual, style and LPIPS terms measure."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,16 +23,18 @@ class AlexNetFeatures(nn.Module):
         super().__init__()
         import lpips
 
-        self.lpips = lpips.LPIPS(net="alex", verbose=False).requires_grad_(False).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the package calls torchvision in a way that is deprecated there
+            self.lpips = lpips.LPIPS(net="alex", verbose=False).requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """image (B, 3, H, W) in [−1, 1] → five feature maps."""
         return list(self.lpips.net(self.lpips.scaling_layer(image)))
 
     def distance(self, input_features: Sequence[Tensor], target_features: Sequence[Tensor]) -> Tensor:
-        """LPIPS from features that are there already, averaged over the batch."""
+        """LPIPS (B,) from features that are there already."""
         levels = zip(self.lpips.lins, input_features, target_features, strict=True)
-        return torch.stack([lin((_unit(a) - _unit(b)).square()).mean() for lin, a, b in levels]).sum()
+        return torch.stack([lin((_unit(a) - _unit(b)).square()).mean((1, 2, 3)) for lin, a, b in levels]).sum(0)
 
 
 def build_features(name: Literal["vgg19", "vgg16", "alexnet"]) -> VGGFeatures | AlexNetFeatures:

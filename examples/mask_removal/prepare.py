@@ -2,9 +2,11 @@
 
     python -m examples.mask_removal.prepare PHOTOS... --output DIR
 
-PHOTOS are folders or tar files of photos. The set can be interrupted and continued: run the same command again.
+PHOTOS are folders or tar files of photos. The set can be interrupted and continued: run the same command again. More
+photos, and identities, can be added later; a photo is known by its path.
 
-    DIR/index.jsonl       one line per photo: its id, identity and head pose, or why it was skipped
+    DIR/index.jsonl       one line per photo: its id, source, identity and head pose, or why it was skipped
+    DIR/set.json          what all of its crops have in common
     DIR/samples/ID.png    the crop
     DIR/samples/ID.npy    its 478 landmarks, float32 (478, 2), from which the holes are drawn
     DIR/report.json       how many were taken and skipped, and why
@@ -13,74 +15,72 @@ PHOTOS are folders or tar files of photos. The set can be interrupted and contin
 
 import argparse
 import contextlib
-import csv
 import functools
 import io
+import itertools
 import json
 import multiprocessing
+import os
+import signal
 import sys
 import tarfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from examples.mask_removal.sheet import picture_sheet
+from examples.mask_removal.photo_sources import SourcePhoto, new_photos
+from examples.mask_removal.training_set import (
+    INDEX_FILE,
+    check_settings,
+    read_identities,
+    read_index,
+    write_index,
+    write_report,
+)
 from gatedinpaint import read_photo, write_photo
-from gatedinpaint.faces import FaceLandmarker, align, mask_polygon, polygon_hole
+from gatedinpaint.faces import FaceLandmarker, align
 
-PHOTO_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-INDEX_FILE = "index.jsonl"
-
-
-def photos(source: Path) -> Iterator[tuple[str, bytes]]:
-    """(id, file content) of every photo in a folder, its subfolders, or a tar file. The id is the path without
-    ending."""
-    if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in PHOTO_ENDINGS and path.is_file():
-                yield _id(path.relative_to(source)), path.read_bytes()
-    else:
-        with tarfile.open(source) as tar:
-            for member in tar:
-                file = tar.extractfile(member) if member.isfile() else None
-                if file is not None and Path(member.name).suffix.lower() in PHOTO_ENDINGS:
-                    yield _id(Path(member.name)), file.read()
-
-
-def _id(path: Path) -> str:
-    return str(path.with_suffix("")).replace("/", "__").lstrip(".")
+SIZES = range(16, 4097)
 
 
 @functools.cache
 def _landmarker() -> FaceLandmarker:
-    return FaceLandmarker()  # one in each worker: MediaPipe does not survive a fork
+    """One in each worker: MediaPipe does not survive a fork."""
+    landmarker = FaceLandmarker()
+    landmarker.detect(np.zeros((64, 64, 3), np.uint8))  # a bad model fails here, not as a fault of every photo
+    return landmarker
 
 
-def prepare_photo(item: tuple[str, bytes], *, output: Path, size: int, aligned: bool) -> dict[str, Any]:
+def prepare_photo(item: SourcePhoto, *, output: Path, size: int, aligned: bool) -> dict[str, Any]:
     """Write the crop and the landmarks of one photo; return its line of the index."""
-    id, content = item
+    line = {"id": item.id, "source": item.source}
+    landmarker = _landmarker()
     try:
+        content = item.content if isinstance(item.content, bytes) else item.content.read_bytes()
         photo = read_photo(io.BytesIO(content))
-        faces = _landmarker().detect(photo)
-    except ValueError as error:  # PhotoError is one
-        return {"id": id, "skipped": str(error)}
-    if not faces:
-        return {"id": id, "skipped": "no face found"}
-    face = faces[0]
-    if aligned:
-        if photo.shape[0] != photo.shape[1]:
-            return {"id": id, "skipped": "not square, so not an aligned crop"}
-        crop, landmarks = resize_square(photo, face.landmarks, size)
-    else:
-        crop_of_face = align(photo, face.landmarks, size=size)
-        crop, landmarks = crop_of_face.photo, crop_of_face.landmarks
-    write_photo(output / "samples" / f"{id}.png", crop, overwrite=True)
-    np.save(output / "samples" / f"{id}.npy", landmarks.astype(np.float32))
-    return {"id": id, "yaw": round(face.yaw, 1), "pitch": round(face.pitch, 1), "roll": round(face.roll, 1)}
+        faces = landmarker.detect(photo)
+        if not faces:
+            return line | {"skipped": "no face found"}
+        face = faces[0]
+        if not aligned:
+            crop_of_face = align(photo, face.landmarks, size=size)
+            crop, landmarks = crop_of_face.photo, crop_of_face.landmarks
+        elif photo.shape[0] == photo.shape[1]:
+            crop, landmarks = resize_square(photo, face.landmarks, size)
+        else:
+            return line | {"skipped": "not square, so not an aligned crop"}
+    except OSError as error:
+        return line | {"skipped": f"cannot be read: {error.strerror}"}
+    except (ValueError, RuntimeError) as error:  # PhotoError is a ValueError; MediaPipe raises RuntimeError
+        return line | {"skipped": str(error)}
+    write_photo(output / "samples" / f"{item.id}.png", crop, overwrite=True)
+    np.save(output / "samples" / f"{item.id}.npy", landmarks.astype(np.float32))
+    return line | {"yaw": round(face.yaw, 1), "pitch": round(face.pitch, 1), "roll": round(face.roll, 1)}
 
 
 def resize_square(photo: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,40 +94,47 @@ def resize_square(photo: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[
     return resized, (landmarks + 0.5) * scale - 0.5
 
 
-def read_index(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a training set's index. A last line that an interruption cut off is left out."""
-    path = folder / INDEX_FILE
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+def in_processes(
+    work: Callable[[SourcePhoto], dict[str, Any]], items: Iterable[SourcePhoto], workers: int
+) -> Generator[dict[str, Any]]:
+    """What ``work`` makes of the items, in the order in which it gets done.
+
+    Raises:
+        RuntimeError: a worker process died; the message names the photos that the workers had.
+    """
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    waiting: dict[Future[dict[str, Any]], SourcePhoto] = {}
+    remaining = iter(items)
+    try:
+        with _interrupts_ignored():  # inherited by the workers: Ctrl-C is this process's business
+            pool.submit(os.getpid)
+        while True:
+            for item in itertools.islice(remaining, 3 * workers - len(waiting)):  # not all: photos from tars are big
+                waiting[pool.submit(work, item)] = item
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                line = future.result()
+                del waiting[future]
+                yield line
+    except BrokenProcessPool as error:
+        wait(waiting)
+        lost = [item.source for future, item in waiting.items() if future.exception()]
+        raise RuntimeError(
+            f"a worker process died, of lack of memory or of one of: {', '.join(lost[:workers])}. Move that photo away "
+            "and run the same command again; with --workers 1 only one photo is named."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def read_identities(path: Path | None) -> dict[str, str]:
-    """id → identity, from a CSV file with these columns."""
-    if path is None:
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["id"]: row["identity"] for row in csv.DictReader(file) if row["identity"]}
-
-
-def write_report(folder: Path) -> dict[str, Any]:
-    """Write ``report.json`` and ``sheet.png`` from the index; return the report."""
-    index = read_index(folder)
-    taken = [line for line in index if "skipped" not in line]
-    skipped = {line["id"]: line["skipped"] for line in index if "skipped" in line}
-    reasons = Counter(reason.removeprefix("photo: ") for reason in skipped.values())
-    report = {"taken": len(taken), "skipped": len(skipped), "reasons": dict(reasons), "skipped_photos": skipped}
-    (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    pictures = []
-    for line in taken[:: max(1, len(taken) // 32)][:32]:
-        photo = read_photo(folder / "samples" / f"{line['id']}.png")
-        hole = polygon_hole(mask_polygon(np.load(folder / "samples" / f"{line['id']}.npy")), photo.shape[:2])
-        pictures.append(np.where(hole[..., None], photo // 2 + np.array([0, 64, 127], np.uint8), photo))
-    if pictures:
-        rows = [pictures[start : start + 8] for start in range(0, len(pictures), 8)]
-        write_photo(folder / "sheet.png", picture_sheet(rows), overwrite=True)
-    return report
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def prepare(
@@ -136,33 +143,23 @@ def prepare(
     """Prepare every photo of ``sources`` that the index does not hold yet; return the report."""
     (output / "samples").mkdir(parents=True, exist_ok=True)
     index = read_index(output)
+    check_settings(output, index, {"size": size, "aligned": aligned})
     # Rewritten without a cut-off last line, so that what is appended starts on a line of its own.
-    (output / INDEX_FILE).write_text("".join(json.dumps(line) + "\n" for line in index), encoding="utf-8")
-    done = {line["id"] for line in index}
-    items = _without(done, (item for source in sources for item in photos(source)))
+    write_index(output, [_identified(line, identities) for line in index])
+    damaged: list[str] = []
+    items = new_photos(sources, index, output=output, damaged=damaged)
     work = functools.partial(prepare_photo, output=output, size=size, aligned=aligned)
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context((output / INDEX_FILE).open("a", encoding="utf-8"))
-        if workers:
-            pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(workers))
-            lines = pool.imap(work, items, chunksize=8)
-        else:
-            lines = map(work, items)
-        for line in tqdm(lines, unit=" photos", initial=len(done)):
-            if identity := identities.get(line["id"]):
-                line["identity"] = identity
-            file.write(json.dumps(line) + "\n")
+    lines = in_processes(work, items, workers) if workers else (work(item) for item in items)
+    with contextlib.closing(lines), (output / INDEX_FILE).open("a", encoding="utf-8") as file:
+        for line in tqdm(lines, unit=" photos", initial=len(index), disable=None):
+            file.write(json.dumps(_identified(line, identities)) + "\n")
             file.flush()
-    return write_report(output)
+    return write_report(output, damaged=damaged)
 
 
-def _without(done: set[str], items: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    """The items whose id is new; of several with one id the first."""
-    seen = set(done)
-    for id, content in items:
-        if id not in seen:
-            seen.add(id)
-            yield id, content
+def _identified(line: dict[str, Any], identities: dict[str, str]) -> dict[str, Any]:
+    identity = identities.get(line["id"])
+    return line | {"identity": identity} if identity else line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -179,23 +176,38 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--identities", type=Path, help="CSV with columns id and identity: whose face it is")
     parser.add_argument("--workers", type=int, default=2, help="processes; 0 works in this one (default 2)")
     options = parser.parse_args(arguments)
+    try:
+        _check(options)
+        report = prepare(
+            options.photos,
+            options.output,
+            size=options.size,
+            aligned=options.aligned,
+            identities=read_identities(options.identities),
+            workers=options.workers,
+        )
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(f"prepare: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("prepare: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    for problem in report["damaged_sources"]:
+        print(f"prepare: {problem}", file=sys.stderr)
+    print(f"{options.output}: {report['taken']} photos taken, {report['skipped']} skipped (see report.json).")
+    return 2 if report["damaged_sources"] or not report["taken"] else 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.size not in SIZES:
+        raise ValueError(f"--size must be from {SIZES.start} to {SIZES.stop - 1}; got {options.size}.")
+    if options.workers < 0:
+        raise ValueError(f"--workers must be 0 or more; got {options.workers}.")
     for source in options.photos:
         if not (source.is_dir() or (source.is_file() and tarfile.is_tarfile(source))):
-            print(f"prepare: {source}: expected a folder or a tar file of photos.", file=sys.stderr)
-            return 2
+            raise ValueError(f"{source}: expected a folder or a tar file of photos.")
     if options.identities and not options.identities.is_file():
-        print(f"prepare: {options.identities}: no such file.", file=sys.stderr)
-        return 2
-    report = prepare(
-        options.photos,
-        options.output,
-        size=options.size,
-        aligned=options.aligned,
-        identities=read_identities(options.identities),
-        workers=options.workers,
-    )
-    print(f"{options.output}: {report['taken']} photos taken, {report['skipped']} skipped (see report.json).")
-    return 0 if report["taken"] else 2
+        raise ValueError(f"{options.identities}: no such file.")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def generator_terms(
         "style": style_loss(of_output, truth) + style_loss(of_filled, truth),
     }
     terms["lpips"] = (
-        features.distance(of_filled, truth)
+        features.distance(of_filled, truth).mean()
         if config.weights.lpips and isinstance(features, AlexNetFeatures)
         else image.new_zeros(())
     )

@@ -16,7 +16,7 @@ import json
 import math
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,16 +24,16 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from examples.mask_removal.checkpoint import load_checkpoint, save_checkpoint
-from examples.mask_removal.config import PRESETS, Config, from_dict
+from examples.mask_removal.checkpoint import FILE, load_checkpoint, save_checkpoint
+from examples.mask_removal.config import PRESETS, Config, read_config, small
 from examples.mask_removal.data import Batch, FaceDataset, batches
 from examples.mask_removal.perceptual_networks import build_features
-from examples.mask_removal.sheet import picture_sheet
+from examples.mask_removal.progress import LOG_FILE, append_line, forget_after, sheet_batch, write_sheet
 from examples.mask_removal.steps import discriminator_loss, generator_terms, update_average, weighted_sum
 from examples.mask_removal.twin import Twin, with_twins
-from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite, image_to_photo, save_model, write_photo
+from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite, save_model
 
-_SHEET_ROWS = 8
+CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,27 @@ class Arguments:
     """Training set written by prepare.py."""
     output: Path
     """Folder of the run."""
-    preset: Literal["paper", "small", "smoke"] = "small"
-    """Configuration to start from; a run that exists keeps the one it began with."""
+    preset: Literal["paper", "small", "smoke"] | None = None
+    """Configuration of a new run, by default small; a run that exists keeps the one it began with."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     workers: int = 1
     """Processes that load data; 0 loads in the training process."""
     threads: int | None = None
     """CPU threads of the training process; by default PyTorch's choice."""
+
+
+def configuration(arguments: Arguments) -> Config:
+    """That of the run that is there, or the preset's."""
+    path = arguments.output / CONFIG_FILE
+    if not path.exists():
+        return PRESETS[arguments.preset]() if arguments.preset else small()
+    config = read_config(path)
+    if arguments.preset and PRESETS[arguments.preset]() != config:
+        raise ValueError(
+            f"{path}: the run that is there was begun with another configuration than --preset {arguments.preset}. "
+            "Leave --preset out to go on with it, or choose another --output."
+        )
+    return config
 
 
 def learning_rate_factor(step: int, steps_per_epoch: int, config: Config) -> float:
@@ -61,7 +75,7 @@ def learning_rate_factor(step: int, steps_per_epoch: int, config: Config) -> flo
 
 def train(arguments: Arguments, config: Config) -> None:
     """The loop, from data to the saved generator."""
-    device = torch.device(arguments.device)
+    device = _device(arguments.device)
     torch.manual_seed(config.seed)
 
     # Data
@@ -73,9 +87,13 @@ def train(arguments: Arguments, config: Config) -> None:
             f"{arguments.data}: {len(training)} training samples are fewer than a batch of {config.batch_size}."
         )
     steps = math.ceil(steps_per_epoch * (config.epochs_constant + config.epochs_decay))
-    sheet_batch = Batch(
-        *(torch.stack(x) for x in zip(*(validation[i] for i in _sheet_positions(validation)), strict=True))
-    )
+    if steps <= config.warmup_steps:
+        print(
+            f"train: warning: {len(training)} training samples make {steps} steps, all within the warm-up of "
+            f"{config.warmup_steps}: the adversarial term never runs. This configuration is for a larger set.",
+            file=sys.stderr,
+        )
+    faces_of_sheet = sheet_batch(validation)
 
     # Networks
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -91,6 +109,14 @@ def train(arguments: Arguments, config: Config) -> None:
         discriminator.parameters(), config.learning_rate_discriminator, betas=config.betas
     )
 
+    # Run: written down now that everything it needs is there
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if not (arguments.output / CONFIG_FILE).exists():
+        text = json.dumps(config.to_dict(), indent=2) + "\n"
+        (arguments.output / CONFIG_FILE).write_text(text, encoding="utf-8")
+    preset = next((name for name, preset in PRESETS.items() if preset() == config), "of its own")
+    print(f"{arguments.output}: configuration {preset} ({CONFIG_FILE}), {steps} steps.")
+
     # Resume
     stateful = {
         "generator": generator,
@@ -100,11 +126,13 @@ def train(arguments: Arguments, config: Config) -> None:
         "discriminator_optimizer": discriminator_optimizer,
     }
     step, seconds = _resume(arguments.output, stateful)
+    forget_after(step, arguments.output / LOG_FILE)
 
     # Loop
     weights = config.to_dict()["weights"]
     progress = tqdm(total=steps, initial=step, unit=" steps", smoothing=0.05, mininterval=1.0, disable=None)
     began = time.perf_counter() - seconds
+    logged_step, logged_seconds = step, seconds
     while step < steps:
         epoch, first = divmod(step, steps_per_epoch)
         for loaded in batches(
@@ -150,12 +178,21 @@ def train(arguments: Arguments, config: Config) -> None:
                 if not math.isfinite(values["total"]):
                     raise FloatingPointError(f"step {step}: the loss is not finite: {values}")
                 elapsed = time.perf_counter() - began
-                line = {"step": step, "epoch": epoch, "seconds": round(elapsed, 1), "rate_factor": round(factor, 4)}
+                line = {
+                    "step": step,
+                    "epoch": epoch,
+                    "seconds": round(elapsed, 1),
+                    "learning_rate": generator_optimizer.param_groups[0]["lr"],
+                    "images_per_second": round(
+                        (step - logged_step) * config.batch_size / (elapsed - logged_seconds), 2
+                    ),
+                }
+                logged_step, logged_seconds = step, elapsed
                 values["discriminator"] = d_loss.item()
-                _append(arguments.output / "log.jsonl", line | {name: round(x, 6) for name, x in values.items()})
+                append_line(arguments.output / LOG_FILE, line | {name: round(x, 6) for name, x in values.items()})
                 progress.set_postfix(total=f"{values['total']:.3f}", l1=f"{values['reconstruction']:.3f}")
             if step % config.sheet_every == 0 or step == steps:
-                _write_sheet(arguments.output / "samples" / f"{step:07d}.png", average, sheet_batch)
+                write_sheet(arguments.output / "samples" / f"{step:07d}.png", average, faces_of_sheet)
                 save_model(average, arguments.output / "generator", dtype=torch.float16, overwrite=True)
             if step % config.checkpoint_every == 0 or step == steps:
                 state: dict[str, Any] = {name: thing.state_dict() for name, thing in stateful.items()}
@@ -170,16 +207,26 @@ def _resume(folder: Path, stateful: dict[str, Any]) -> tuple[int, float]:
     state = load_checkpoint(folder)
     if state is None:
         return 0, 0.0
-    for name, thing in stateful.items():
-        thing.load_state_dict(state[name])
-    torch.set_rng_state(state["random"])
-    print(f"{folder}: goes on from step {state['step']}.")
-    return state["step"], state["seconds"]
+    try:
+        for name, thing in stateful.items():
+            thing.load_state_dict(state[name])
+        torch.set_rng_state(state["random"])
+        step, seconds = int(state["step"]), float(state["seconds"])
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{folder / FILE}: does not fit {folder / CONFIG_FILE}; move it away to start anew: {reason}"
+        ) from error
+    print(f"{folder}: goes on from step {step}.")
+    return step, seconds
 
 
-def _append(path: Path, line: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+def _device(name: str) -> torch.device:
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError) as error:  # AssertionError: PyTorch built without CUDA
+        raise ValueError(f"--device {name}: cannot be used: {str(error).splitlines()[0]}") from error
+    return torch.device(name)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -187,41 +234,16 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _sheet_positions(validation: FaceDataset) -> list[int]:
-    count = min(_SHEET_ROWS, len(validation))
-    return [round(position * (len(validation) - 1) / max(1, count - 1)) for position in range(count)]
-
-
-@torch.no_grad()
-def _write_sheet(path: Path, generator: InpaintGenerator, batch: Batch) -> None:
-    path.parent.mkdir(exist_ok=True)
-    device = next(generator.parameters()).device
-    output = generator(*(x.to(device) for x in batch))
-    output = type(output)(*(x.cpu() for x in output))
-    rows = []
-    for row in range(len(batch.image)):
-        image, mask, reference = (x[row : row + 1] for x in batch[:3])
-        filled = [composite(stage[row : row + 1], image, mask) for stage in (output.coarse, output.refined)]
-        rows.append([image_to_photo(x) for x in (image * (1 - mask), reference, *filled, image)])
-    titles = ("input", "reference", "coarse", "refined", "truth")
-    write_photo(path, picture_sheet(rows, titles=titles), overwrite=True)
-
-
 def main() -> int:
     """Command line; returns the exit code."""
     arguments = tyro.cli(Arguments, description=__doc__)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    config_file = arguments.output / "config.json"
     try:
-        if config_file.exists():
-            config = from_dict(json.loads(config_file.read_text(encoding="utf-8")))
-        else:
-            config = PRESETS[arguments.preset]()
-            config_file.write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
-        train(arguments, replace(config))
-    except (ValueError, OSError, FloatingPointError) as error:
+        if arguments.threads is not None:
+            if arguments.threads < 1:
+                raise ValueError(f"--threads must be 1 or more; got {arguments.threads}.")
+            torch.set_num_threads(arguments.threads)
+        train(arguments, configuration(arguments))
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,23 @@ def test_loading_does_not_touch_the_global_generator(training_set: Path) -> None
 def test_an_empty_or_foreign_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no samples in index.jsonl. Write a training set with prepare.py"):
         FaceDataset(tmp_path)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("damage", ["empty.npy", "short.npy", "cut.png", "no.png"])
+def test_a_damaged_sample_is_named(training_set: Path, tmp_path: Path, damage: str, workers: int) -> None:
+    shutil.copytree(training_set, tmp_path / "set")
+    id = FaceDataset(training_set).samples[0]["id"]
+    path = tmp_path / "set" / "samples" / f"{id}{Path(damage).suffix}"
+    if damage == "no.png":
+        path.unlink()
+    elif damage == "short.npy":
+        np.save(path, np.zeros((68, 2)))
+    else:
+        path.write_bytes(path.read_bytes()[: 0 if damage == "empty.npy" else 500])
+    with pytest.raises(ValueError, match=f"^{path.with_suffix('')}: damaged sample: ") as raised:
+        list(batches(FaceDataset(tmp_path / "set"), batch_size=5, epoch=0, workers=workers))
+    assert "\n" not in str(raised.value)
 
 
 def test_holes_cover_the_mouth_and_vary(photo: np.ndarray, landmarker: FaceLandmarker) -> None:

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from examples.mask_removal import checkpoint, train
-from examples.mask_removal.config import PRESETS, Config, LossWeights, from_dict, paper, small, smoke
+from examples.mask_removal.config import PRESETS, Config, LossWeights, from_dict, paper, read_config, small, smoke
 from examples.mask_removal.data import Batch
+from examples.mask_removal.progress import forget_after
 from examples.mask_removal.steps import discriminator_loss, generator_terms, update_average, weighted_sum
 from examples.mask_removal.train import Arguments, learning_rate_factor
 from examples.mask_removal.twin import Twin, split_twins, with_twins
@@ -30,7 +31,6 @@ def _features_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def arguments(data: Path, output: Path) -> Arguments:
-    output.mkdir(exist_ok=True)
     return Arguments(data=data, output=output, preset="smoke", device="cpu", workers=0)
 
 
@@ -47,7 +47,9 @@ def test_a_run_writes_what_it_promises(training_set: Path, tmp_path: Path) -> No
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert {"adversarial", "reconstruction", "total_variation", "contrastive", "perceptual", "style"} < lines[0].keys()
-    assert lines[0]["rate_factor"] == 1.0 and lines[-1]["rate_factor"] == 0.5
+    assert (lines[0]["learning_rate"], lines[-1]["learning_rate"]) == (1e-4, 0.5e-4)
+    seconds = sum(2 / line["images_per_second"] for line in lines)  # batches of 2, every step logged
+    assert seconds == pytest.approx(lines[-1]["seconds"], rel=0.05, abs=0.1)
     sheet = read_photo(tmp_path / "run" / "samples" / "0000004.png")
     assert sheet.shape[1] > 5 * 64
     assert load_model(tmp_path / "run" / "generator").base_channels == 2
@@ -68,7 +70,11 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
         train.train(arguments(training_set, tmp_path / "cut"), smoke())
     monkeypatch.setattr(train, "save_checkpoint", original)
     torch.rand(7)
+    with (tmp_path / "cut" / "log.jsonl").open("a") as log:
+        log.write('{"step": 3, "total": 0.0}\n')  # trained after the checkpoint, and lost with the interruption
     train.train(arguments(training_set, tmp_path / "cut"), smoke())
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "cut")]
+    assert [[json.loads(line)["step"] for line in log] for log in logs] == [[1, 2, 3, 4]] * 2
     whole, cut = (checkpoint.load_checkpoint(tmp_path / name) for name in ("whole", "cut"))
     assert whole is not None and cut is not None
     assert (whole["step"], cut["step"]) == (4, 4)
@@ -160,8 +166,28 @@ def test_bad_configurations() -> None:
         Config(weights=LossWeights(lpips=1.0))
     with pytest.raises(ValueError, match="batch_size must be 2 or more"):
         Config(batch_size=1)
-    with pytest.raises(ValueError, match=r"unknown settings \['widht'\]"):
+    with pytest.raises(ValueError, match=r"unknown or missing settings \['widht'\]"):
         from_dict(paper().to_dict() | {"widht": 3})
+    for setting in ({"log_every": 0}, {"base_channels": 0}, {"warmup_steps": -1}, {"features": "vgg"}):
+        with pytest.raises(ValueError, match=next(iter(setting))):
+            replace(paper(), **setting)
+    with pytest.raises(ValueError, match="nothing to train"):
+        Config(epochs_constant=0, epochs_decay=0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "not JSON", "[]", "{}", "\xff", {"weights": {"styl": 1.0}}, {"weights": 3}, {"batch_size": "4"}]
+    + [{"betas": 0.5}, {"betas": [0.5, None]}, {"channels_last": 1}, {"batch_size": 4.0}, {"seed": True}],
+    ids=repr,
+)
+def test_a_broken_config_file_is_named(content: str | dict, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    text = content if isinstance(content, str) else json.dumps(paper().to_dict() | content)
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match="config.json: not a configuration: ") as raised:
+        read_config(path)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
@@ -171,15 +197,76 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> No
     assert checkpoint.load_checkpoint(tmp_path) == {"step": 2}
     (tmp_path / checkpoint.FILE).write_bytes(b"half a file")
     assert checkpoint.load_checkpoint(tmp_path) == {"step": 1}
+    checkpoint.save_checkpoint(tmp_path, {"step": 3})  # must not put the damaged file in the place of the good one
+    assert torch.load(tmp_path / checkpoint.PREVIOUS_FILE, weights_only=True) == {"step": 1}
+    (tmp_path / checkpoint.FILE).write_bytes(b"half a file")
+    assert checkpoint.load_checkpoint(tmp_path) == {"step": 1}
     (tmp_path / checkpoint.PREVIOUS_FILE).write_bytes(b"")
     with pytest.raises(ValueError, match="no checkpoint can be read"):
         checkpoint.load_checkpoint(tmp_path)
 
 
+def command(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["train", *map(str, words)])
+    return train.main()
+
+
 def test_command_line_says_in_one_line_what_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    training_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["train", "--data", str(tmp_path), "--output", str(tmp_path / "run")])
-    assert train.main() == 2
-    error = capsys.readouterr().err.strip()
-    assert error == f"train: {tmp_path}: no samples in index.jsonl. Write a training set with prepare.py first."
+    def error(*words: object) -> str:
+        assert command(monkeypatch, *words) == 2
+        text = capsys.readouterr().err
+        assert text.count("\n") == 1
+        return text.strip()
+
+    run, file = tmp_path / "run", tmp_path / "file"
+    file.write_text("")
+    known = ("--data", training_set, "--preset", "smoke", "--workers", 0)
+    assert error("--data", tmp_path, "--output", run) == (
+        f"train: {tmp_path}: no samples in index.jsonl. Write a training set with prepare.py first."
+    )
+    assert error(*known, "--output", run, "--device", "foo").startswith("train: --device foo: cannot be used: ")
+    assert "--threads must be 1 or more; got 0" in error(*known, "--output", run, "--threads", 0)
+    assert str(file) in error(*known, "--output", file)
+    assert not run.exists()  # nothing is written before everything is there
+
+
+def test_a_run_keeps_its_configuration(
+    training_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = ("--data", training_set, "--output", tmp_path / "run", "--workers", 0)
+    assert command(monkeypatch, *known, "--preset", "smoke") == 0
+    assert "configuration smoke" in capsys.readouterr().out
+    assert command(monkeypatch, *known) == 0  # not small, which would not fit the checkpoint
+    assert "configuration smoke" in capsys.readouterr().out
+    assert command(monkeypatch, *known, "--preset", "paper") == 2
+    error = capsys.readouterr().err
+    assert "begun with another configuration than --preset paper" in error and error.count("\n") == 1
+    other = replace(smoke(), base_channels=4)
+    (tmp_path / "run" / "config.json").write_text(json.dumps(other.to_dict()))
+    assert command(monkeypatch, *known) == 2
+    error = capsys.readouterr().err
+    assert "checkpoint.pt: does not fit" in error and error.count("\n") == 1
+
+
+def test_a_set_too_small_for_the_warm_up_is_warned_of(
+    training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_step = replace(smoke(), epochs_constant=0.5, epochs_decay=0.0)
+    train.train(arguments(training_set, tmp_path / "run"), replace(one_step, warmup_steps=1))
+    assert "5 training samples make 1 steps, all within the warm-up of 1" in capsys.readouterr().err
+    train.train(arguments(training_set, tmp_path / "other"), one_step)
+    assert capsys.readouterr().err == ""
+
+
+def test_lines_after_the_checkpoint_are_forgotten(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    forget_after(3, log)
+    assert not log.exists()
+    log.write_text('{"step": 2}\n{"step": 3}\n{"step": 4}\n{"step": 5, "cut')
+    forget_after(3, log)
+    assert log.read_text() == '{"step": 2}\n{"step": 3}\n'
+    log.write_text("damaged\n")
+    with pytest.raises(ValueError, match="log.jsonl: damaged"):
+        forget_after(3, log)
