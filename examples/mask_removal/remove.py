@@ -1,0 +1,108 @@
+"""Take the face mask off a photo.
+
+python -m examples.mask_removal.remove PHOTO --reference PHOTO2 --output RESULT
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from examples.mask_removal.pipeline import Origin, Removal, load_default, remove_mask
+from examples.mask_removal.sheet import picture_sheet
+from gatedinpaint import PhotoError, read_photo, write_photo
+from gatedinpaint.faces import FaceLandmarker
+
+ORIGIN_COLOURS = {Origin.ORIGINAL: (0, 0, 0), Origin.GUIDED: (0, 160, 80), Origin.INVENTED: (220, 60, 60)}
+
+
+def steps_sheet(removal: Removal, truth: np.ndarray | None = None) -> np.ndarray:
+    """What happened, side by side: the face, the hole, the warped reference, the result, and the truth where known."""
+    panels = {"photo": removal.crop, "hole": removal.crop_hole}
+    if removal.crop_reference is not None:
+        panels["warped reference"] = removal.crop_reference
+    panels["result"] = removal.crop_result
+    if truth is not None:
+        panels["truth"] = truth
+    return picture_sheet([list(panels.values())], titles=list(panels), side=320)
+
+
+def origin_picture(origin: np.ndarray) -> np.ndarray:
+    """The map of original (black), guided (green) and invented (red) pixels as a photo."""
+    return np.array([ORIGIN_COLOURS[Origin(value)] for value in range(3)], np.uint8)[origin]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code: 0 done, 2 not possible, with one line that says why."""
+    parser = argparse.ArgumentParser(prog="remove", description=__doc__.splitlines()[0])
+    parser.add_argument("photo", type=Path, help="a photo of a person who wears a face mask")
+    parser.add_argument("--reference", type=Path, help="another photo of the same person, without a mask")
+    parser.add_argument("--output", type=Path, required=True, help="where the result goes, for example result.png")
+    parser.add_argument("--save-steps", type=Path, metavar="PNG", help="also write a picture of all steps side by side")
+    parser.add_argument("--save-map", type=Path, metavar="PNG", help="also write which pixels are guided and invented")
+    parser.add_argument("--force", action="store_true", help="overwrite results that exist")
+    options = parser.parse_args(arguments)
+    try:
+        print(_summary(_run(options), options.output))
+    except (ValueError, OSError, ImportError, MemoryError, RuntimeError, cv2.error) as error:
+        print(f"remove: {_one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> Removal:
+    inputs = [path for path in (options.photo, options.reference) if path]
+    outputs = [path for path in (options.output, options.save_steps, options.save_map) if path]
+    _check_outputs(outputs, inputs, force=options.force)
+    photo = read_photo(options.photo)
+    reference = read_photo(options.reference) if options.reference else None
+    removal = remove_mask(photo, load_default(), FaceLandmarker(), reference=reference)
+    pictures = {options.output: removal.photo}
+    if options.save_steps:
+        pictures[options.save_steps] = steps_sheet(removal)
+    if options.save_map:
+        pictures[options.save_map] = origin_picture(removal.origin)
+    for path, picture in pictures.items():
+        write_photo(path, picture, overwrite=options.force)
+    return removal
+
+
+def _summary(removal: Removal, output: Path) -> str:
+    filled = removal.origin[removal.hole]
+    guided = np.mean(filled == Origin.GUIDED)
+    lossy = output.suffix.lower() in (".jpg", ".jpeg", ".webp")
+    return (
+        f"{output}: {len(filled)} pixels filled, {guided:.0%} guided by the reference, {1 - guided:.0%} invented, "
+        f"in {sum(removal.seconds.values()):.1f} s."
+        + (" This format compresses the rest of the photo anew; .png keeps every byte of it." if lossy else "")
+    )
+
+
+def _check_outputs(outputs: list[Path], inputs: list[Path], *, force: bool) -> None:
+    """Refuse what could not be written in the end, before any work is done."""
+    sources = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"):
+            raise PhotoError(f"{path}: expected an ending such as .png or .jpg; got {path.suffix or 'none'}.")
+        if path.resolve() in sources:
+            raise PhotoError(f"{path}: is one of the photos that are read. Choose another name for the result.")
+        if path.is_dir():
+            raise PhotoError(f"{path}: is a folder. Pass the name of the result, for example {path / 'result.png'}.")
+        if path.exists() and not force:
+            raise PhotoError(f"{path}: exists already. Choose another name, or pass --force to overwrite it.")
+        if not path.parent.is_dir():
+            raise PhotoError(f"{path}: the folder {path.parent} does not exist. Create it first.")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise PhotoError("--output, --save-steps and --save-map must name different files.")
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory for a photo of this size. Shrink it first."
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())
