@@ -22,6 +22,10 @@ CROP_SIZE = 512
 """Side of the crop in which the hole is found: its outline is finer than the generator's pixels."""
 
 
+MARGIN = 4
+"""How far the hole reaches beyond the found face mask, in pixels of that crop: its blurred edge must go as well."""
+
+
 class Origin(IntEnum):
     """Where a pixel of a result comes from."""
 
@@ -88,7 +92,7 @@ def remove_mask(
         face = _largest_face(landmarker, photo, "photo")
     with timer("find the hole"):
         aligned = align(photo, face.landmarks, size=CROP_SIZE)
-        crop_hole = segment_face_mask(aligned.photo, aligned.landmarks)
+        crop_hole = _grow(segment_face_mask(aligned.photo, aligned.landmarks), MARGIN)
     warped, known = None, np.zeros((size, size), bool)
     if reference is not None:
         with timer("warp the reference"):
@@ -120,6 +124,11 @@ def _fill(
     refined = composite(generator(*inputs).refined, image, inputs[1])
     filled = _resize(image_to_photo(refined), len(crop))
     return np.where(hole[..., None], filled, crop)
+
+
+def _grow(hole: np.ndarray, radius: int) -> np.ndarray:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return cv2.dilate(hole.astype(np.uint8), disc).astype(bool)
 
 
 def _resize(array: np.ndarray, side: int) -> np.ndarray:

@@ -29,6 +29,7 @@ _SKIN = [9, 8, 107, 336, 66, 296, 105, 334, 229, 449, 226, 446, 55, 285, 193, 41
 # A biggest cluster nearer to the skin than this, in L*a*b* with half the lightness, is skin. Chosen low: a pink face
 # mask on rosy skin is farther away, while some bare faces with a beard or a hard shadow are too, and pass for masked.
 _SAME_COLOUR = 6.0
+_OTHER_COLOUR = 15.0
 
 # Outlines from the brow to just below the lower lid, one per eye: no face mask reaches there.
 _EYES = ([33, 70, 105, 107, 133, 22, 23, 24], [263, 300, 334, 336, 362, 252, 253, 254])
@@ -174,11 +175,16 @@ def _clustered(cv2: Any, photo: Photo, points: NDArray[np.float32], region: Hole
     labels, centres = kmeans(features[region])
     x, y = np.clip(np.round(points[_SKIN]).astype(int), 0, _SIDE - 1).T
     skin = np.median(features[y, x], axis=0)
-    if np.linalg.norm(centres[0] - skin) < _SAME_COLOUR:
-        return np.zeros(region.shape, dtype=np.uint8)
-    of_mask = np.linalg.norm(centres - centres[0], axis=1) < np.linalg.norm(centres - skin, axis=1)
-    of_mask[0] = True
+    from_skin = np.linalg.norm(centres - skin, axis=1)
     found = np.zeros(region.shape, dtype=np.uint8)
+    cloth = 0
+    if from_skin[0] < _SAME_COLOUR:  # skin, unless the face mask fell into two clusters, bigger together
+        foreign = from_skin >= _OTHER_COLOUR
+        if foreign[labels].mean() < 0.5:
+            return found
+        cloth = int(foreign.argmax())
+    of_mask = np.linalg.norm(centres - centres[cloth], axis=1) < from_skin
+    of_mask[cloth] = True
     found[region] = of_mask[labels]
     return _cleaned(cv2, found, close=4, open=3)
 

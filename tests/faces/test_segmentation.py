@@ -110,6 +110,16 @@ def test_a_bare_face_has_no_face_mask(photo: Photo, face: Face) -> None:
             segment_face_mask(bare, face.landmarks)
 
 
+def test_a_face_mask_in_two_colours_beside_much_skin_is_found(aligned: AlignedFace) -> None:
+    hole = np.zeros(aligned.photo.shape[:2], bool)
+    nose, chin = aligned.landmarks[4].astype(int), aligned.landmarks[152].astype(int)
+    hole[nose[1] - 12 : chin[1] + 6, nose[0] - 42 : nose[0] + 42] = True
+    masked = aligned.photo.copy()
+    masked[hole] = (120, 170, 210)
+    masked[hole & (np.arange(256) > nose[0])] = (60, 90, 110)  # half of it lies in shadow
+    assert _iou(segment_face_mask(masked, aligned.landmarks), hole) > 0.75
+
+
 def test_a_face_mask_of_nearly_the_colour_of_the_skin_is_found(aligned: AlignedFace) -> None:
     skin = np.median(aligned.photo[tuple(aligned.landmarks[[9, 8, 229, 449]].astype(int).T[::-1])], axis=0)
     beige = tuple(int(value) for value in (skin * 0.8 + np.array([40, 55, 70])).clip(0, 255))
