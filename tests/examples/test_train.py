@@ -270,3 +270,28 @@ def test_lines_after_the_checkpoint_are_forgotten(tmp_path: Path) -> None:
     log.write_text("damaged\n")
     with pytest.raises(ValueError, match="log.jsonl: damaged"):
         forget_after(3, log)
+
+
+@pytest.mark.slow
+def test_training_learns(training_set: Path, tmp_path: Path) -> None:
+    # On so few faces the other terms only pull against each other: the reconstruction alone must fall.
+    reconstruction = LossWeights(adversarial=0, total_variation=0, contrastive=0, perceptual=0, style=0)
+    config = replace(smoke(), base_channels=4, weights=reconstruction, epochs_constant=80, learning_rate_generator=1e-3)
+    config = replace(config, epochs_decay=40, twin_colour=0.0, twin_hue=0.0, sheet_every=1000, checkpoint_every=1000)
+    train.train(arguments(training_set, tmp_path / "run"), config)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert len(lines) == 240
+    first, last = (sum(line["reconstruction"] for line in part) for part in (lines[:10], lines[-10:]))
+    assert last < 0.5 * first
+
+
+@pytest.mark.slow
+def test_a_step_at_the_papers_width() -> None:
+    torch.manual_seed(0)
+    generator, discriminator = InpaintGenerator(32), SNPatchDiscriminator(32)
+    twins = with_twins(batch(2, 256), Twin())
+    output = generator(*twins)
+    terms = generator_terms(output, twins, discriminator=discriminator, features=Pyramid(), config=paper())
+    weighted_sum(terms, paper().to_dict()["weights"]).backward()
+    assert output.refined.shape == (4, 3, 256, 256)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in generator.parameters())
