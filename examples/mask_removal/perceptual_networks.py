@@ -11,7 +11,7 @@ from gatedinpaint import VGGFeatures
 
 
 class AlexNetFeatures(nn.Module):
-    """The five relu maps of AlexNet, and LPIPS over them: a twentieth of VGG-19's cost.
+    """The five relu maps of AlexNet, and LPIPS over them: far cheaper than VGG's, for CPUs.
 
     Trunk, input scaling and the weights of the distance are those of the ``lpips`` package.
 

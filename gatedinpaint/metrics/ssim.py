@@ -86,7 +86,7 @@ def _similarity(x: Tensor, y: Tensor, data_range: float) -> Tensor:
 
 def _filter(maps: Tensor) -> Tensor:
     """Gaussian mean under every window, first down, then across."""
-    # Sums of slices: on small single-channel maps several times faster than a convolution, and never in half precision.
+    # Sums of slices: on single-channel maps cheaper than a convolution, and never in half precision.
     weights = [math.exp(-0.5 * (tap / _SIGMA) ** 2) for tap in range(-_BORDER, _BORDER + 1)]
     for dim in (-2, -1):
         size = maps.shape[dim] - _WINDOW + 1
