@@ -1,4 +1,4 @@
-"""Docstrings read well in an editor (Sphinx roles, ``.. math::``); here they become the Markdown that the site is made of."""
+"""Docstrings read well in an editor (Sphinx roles, ``.. math::``); here they become Markdown for the site."""
 
 import re
 import textwrap
@@ -37,3 +37,15 @@ class MarkdownDocstrings(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         if obj.docstring is not None:
             obj.docstring.value = to_markdown(obj.docstring.value)
+
+    def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
+        _show_namesakes(pkg)
+
+
+def _show_namesakes(module: griffe.Module) -> None:
+    """Griffe takes ``layers.spectral_norm`` for the file; Python, and the reader, take it for the function in it."""
+    for name, member in list(module.members.items()):
+        if isinstance(member, griffe.Module):
+            _show_namesakes(member)
+            if module.imports.get(name) == f"{module.path}.{name}.{name}":
+                module.set_member(name, member.members[name])

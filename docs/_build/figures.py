@@ -1,18 +1,39 @@
-"""Draw the figures of the site before it is built. They show a person, and so they are made, not committed."""
+"""Draw the figures of the site before it is built. Some show a person, and so they are made, not committed."""
 
+import importlib.util
+import shutil
+import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from examples.mask_removal import demo
-
+DRAW = Path(__file__).parent / "draw"
 FIGURES = Path(__file__).parents[1] / "assets" / "generated"
 
 
 def on_pre_build(config: Any) -> None:
-    """Called by mkdocs: writes the demo's picture unless it is newer than the weights that it shows."""
-    picture = FIGURES / "demo.png"
-    weights = Path(demo.__file__).parent / "weights" / "model.safetensors"
-    if not picture.exists() or picture.stat().st_mtime < weights.stat().st_mtime:
-        picture.unlink(missing_ok=True)
-        if demo.main(["--output", str(picture)]) != 0:
-            raise RuntimeError("the demo's picture could not be drawn")
+    """Called by mkdocs: draws what is missing or older than the script that draws it."""
+    for script in sorted(DRAW.glob("[!_]*.py")):
+        module = load(script)
+        figures = [FIGURES / name for name in module.FIGURES]
+        if all(figure.exists() and figure.stat().st_mtime > script.stat().st_mtime for figure in figures):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            module.draw(Path(folder))
+            FIGURES.mkdir(parents=True, exist_ok=True)
+            for figure in figures:
+                shutil.move(Path(folder) / figure.name, figure)
+
+
+def load(script: Path) -> ModuleType:
+    """The script as a module: ``FIGURES`` names what ``draw(folder)`` writes."""
+    spec = importlib.util.spec_from_file_location(f"figures_{script.stem}", script)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{script}: cannot be loaded.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    on_pre_build(None)

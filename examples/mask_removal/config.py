@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class LossWeights:
-    """λ of every term. A term of weight 0 is still computed and logged, but ``lpips``."""
+    """λ of every term. The perceptual, style and LPIPS terms are not computed when their weights are 0."""
 
     adversarial: float = 0.1
     reconstruction: float = 1.0
@@ -31,6 +31,8 @@ class Config:
     weights: LossWeights = field(default_factory=LossWeights)
     hole_weight: float = 5.0
     """λ_hole of the reconstruction, on both stages."""
+    valid_weight: float = 1.0
+    """Its weight outside the hole. The result takes nothing from there, but a seam needs a network that knows it."""
     temperature: float = 0.1
     """τ of the contrastive loss."""
 

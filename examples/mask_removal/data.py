@@ -15,9 +15,11 @@ from torch.utils.data import DataLoader, Dataset
 from examples.mask_removal.training_set import INDEX_FILE, read_index
 from examples.mask_removal.views import random_view, seen_otherwise
 from gatedinpaint import photo_to_image, read_photo
-from gatedinpaint.faces import face_height, mask_polygon, polygon_hole, warp_reference
+from gatedinpaint.faces import MASK_STYLES, face_height, face_mask_hole, mask_polygon, polygon_hole, warp_reference
 
 VALIDATION_SHARE = 0.04
+DRAWN_SHARE = 0.6
+"""Share of holes that have the outline of a drawn face mask; the others are polygons."""
 
 
 class Batch(NamedTuple):
@@ -78,7 +80,9 @@ class FaceDataset(Dataset[Batch]):
                 second, second_landmarks = self._load(str(rng.choice(others)))
             else:
                 second, second_landmarks = seen_otherwise(photo, landmarks, random_view(rng))
-            reference, known = warp_reference(second, second_landmarks, landmarks, photo.shape[:2])
+            reference, known = warp_reference(
+                second, second_landmarks, landmarks, photo.shape[:2], target=photo, hole=hole
+            )
         return Batch(
             photo_to_image(photo)[0],
             torch.from_numpy(hole).float()[None],
@@ -98,11 +102,15 @@ class FaceDataset(Dataset[Batch]):
 
 
 def random_hole(landmarks: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A hole like those of worn masks: the lower-face polygon, jittered in reach, outline and place."""
-    polygon = mask_polygon(landmarks, jaw_shift=rng.uniform(0.0, 0.18), top_shift=rng.uniform(-0.06, 0.06))
+    """A hole like those of worn masks: the outline of a drawn one or the lower-face polygon, jittered and dilated."""
     unit = face_height(landmarks)
-    polygon = polygon + rng.normal(0, 0.012 * unit, polygon.shape) + rng.normal(0, 0.01 * unit, 2)
-    hole = polygon_hole(polygon, size)
+    moved = landmarks + rng.normal(0, 0.012 * unit, landmarks.shape) + rng.normal(0, 0.01 * unit, 2)
+    if rng.random() < DRAWN_SHARE:
+        style, seed = MASK_STYLES[rng.integers(len(MASK_STYLES))], int(rng.integers(2**31))
+        hole = face_mask_hole(moved, size, style=style, seed=seed, ear_loops=rng.random() < 0.5)
+    else:
+        polygon = mask_polygon(moved, jaw_shift=rng.uniform(0.0, 0.18), top_shift=rng.uniform(-0.06, 0.06))
+        hole = polygon_hole(polygon, size)
     radius = rng.integers(0, 1 + round(0.04 * unit))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return cv2.dilate(hole.astype(np.uint8), kernel).astype(bool)

@@ -18,7 +18,7 @@ from examples.mask_removal.pipeline import load_default, remove_mask
 from examples.mask_removal.remove import steps_sheet
 from examples.mask_removal.views import View, seen_otherwise
 from gatedinpaint import photo_to_image, write_photo
-from gatedinpaint.faces import FaceLandmarker, align, draw_face_mask
+from gatedinpaint.faces import FaceLandmarker, draw_face_mask
 from gatedinpaint.metrics import psnr
 
 DEFAULT_OUTPUT = Path("out/demo.png")
@@ -56,9 +56,7 @@ def _run(output: Path) -> None:
     for step, seconds in removal.seconds.items():
         print(f"{seconds:6.2f} s  {step}")
 
-    masked_face = landmarker.detect(masked)[0]
-    crop_of_truth = align(truth, masked_face.landmarks, size=len(removal.crop)).photo
-    write_photo(output, steps_sheet(removal, crop_of_truth), overwrite=True)
+    write_photo(output, steps_sheet(masked, removal, truth), overwrite=True)
 
     in_hole = torch.from_numpy(removal.hole)[None, None].float()
     score = psnr(photo_to_image(removal.photo), photo_to_image(truth), data_range=2.0, mask=in_hole).item()

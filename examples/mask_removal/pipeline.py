@@ -1,29 +1,40 @@
-"""The way of a photo: landmarks → crop → hole → warped reference → generator → back into the photo."""
+"""The way of a photo: landmarks → hole → crop → warped reference → generator → back into the photo."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 
-from gatedinpaint import InpaintGenerator, composite, image_to_photo, load_model, photo_to_image
-from gatedinpaint.faces import Face, FaceLandmarker, NoFaceError, align, segment_face_mask, warp_reference
+from gatedinpaint import InpaintGenerator, image_to_photo, load_model, photo_to_image
+from gatedinpaint.faces import (
+    AlignedFace,
+    Face,
+    FaceMask,
+    Landmarker,
+    MaskNotFoundError,
+    NoFaceError,
+    align,
+    face_height,
+    find_face_mask,
+    paste,
+    scale_to_hold,
+    warp_reference,
+)
 from gatedinpaint.image import check_photo
 
 WEIGHTS = Path(__file__).parent / "weights"
 MODEL_SIZE = 128
 """Side of the crop that the default weights were trained on, in pixels."""
-CROP_SIZE = 512
-"""Side of the crop in which the hole is found: its outline is finer than the generator's pixels."""
-
-
-MARGIN = 4
-"""How far the hole reaches beyond the found face mask, in pixels of that crop: its blurred edge must go as well."""
+MARGIN = 0.016
+"""How far the hole reaches beyond the found face mask, in face heights: its blurred edge must go as well."""
 
 
 class Origin(IntEnum):
@@ -37,23 +48,40 @@ class Origin(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
+class FilledFace:
+    """One face whose face mask was taken off."""
+
+    face: Face
+    face_mask: FaceMask
+    """What was found, with how far it is to be trusted."""
+    hole: np.ndarray
+    """What was filled: the found pixels and a margin, bool (H, W) of the photo's size."""
+    aligned: AlignedFace
+    """The crop that the generator saw; larger than FFHQ's where the face mask reaches beyond it."""
+    reference: np.ndarray | None
+    """The reference warped onto that crop, uint8."""
+
+    def crop(self, picture: np.ndarray, *, size: int = 320) -> np.ndarray:
+        """This face cut out of the photo, of the result, or of a hole of the same size."""
+        scale = self.aligned.scale
+        if picture.dtype != bool:
+            return align(picture, self.face.landmarks, size=size, scale=scale).photo
+        as_photo = np.repeat(picture[..., None].astype(np.uint8) * 255, 3, axis=2)
+        return align(as_photo, self.face.landmarks, size=size, scale=scale).photo[..., 0] > 127
+
+
+@dataclass(frozen=True, eq=False)
 class Removal:
-    """What :func:`remove_mask` returns. Sizes are those of the photo, but for the crops."""
+    """What :func:`remove_mask` returns."""
 
     photo: np.ndarray
     """The result, uint8 (H, W, 3); outside the hole every byte is that of the photo."""
     hole: np.ndarray
-    """What was filled, bool (H, W)."""
+    """What was filled, on all faces, bool (H, W)."""
     origin: np.ndarray
     """:class:`Origin` of every pixel, uint8 (H, W)."""
-    crop: np.ndarray
-    """The aligned face as it came, uint8 (CROP_SIZE, CROP_SIZE, 3)."""
-    crop_hole: np.ndarray
-    """The hole in it, bool."""
-    crop_reference: np.ndarray | None
-    """The reference warped onto it, as the generator saw it, uint8 (MODEL_SIZE, MODEL_SIZE, 3)."""
-    crop_result: np.ndarray
-    """The crop with its hole filled, uint8."""
+    faces: list[FilledFace]
+    """The faces that were worked on, the largest first."""
     seconds: dict[str, float]
     """How long each step took."""
 
@@ -68,82 +96,124 @@ def load_default() -> InpaintGenerator:
 def remove_mask(
     photo: np.ndarray,
     generator: InpaintGenerator,
-    landmarker: FaceLandmarker,
+    landmarker: Landmarker,
     *,
     reference: np.ndarray | None = None,
+    faces: Literal["masked", "all"] | int = "masked",
     size: int = MODEL_SIZE,
 ) -> Removal:
-    """Replace the face mask that a person wears in a photo by a reconstructed face.
+    """Replace the face masks that people wear in a photo by reconstructed faces.
 
     Args:
-        photo: uint8 RGB (H, W, 3); its largest face is worked on.
+        photo: uint8 RGB (H, W, 3).
         generator: in eval mode; with reference channels when ``reference`` is given.
-        landmarker: finds the faces.
-        reference: another photo of the same person without a mask, uint8 RGB of any size.
-        size: side of the crop that the generator sees, in pixels.
+        landmarker: finds the faces, as many as it was made for.
+        reference: another photo of the same person without a mask, uint8 RGB of any size; its largest face serves.
+        faces: ``"masked"`` for every face that wears a face mask, an error if none does; ``"all"`` for the same
+            without the error; a number for that one face, 0 being the largest. A bare face is left alone.
+        size: side in pixels of the crop that the generator sees, for an FFHQ-style square.
 
     Raises:
-        NoFaceError: no face in the photo or in the reference.
-        MaskNotFoundError: a face, but nothing that could be its mask.
+        NoFaceError: no face in the photo or in the reference, or fewer than the number asks for.
+        MaskNotFoundError: faces, but no face mask on what was asked for.
+        ValueError: a reference for several people.
     """
     photo = check_photo(photo)
     timer = _Timer()
     with timer("landmarks"):
-        face = _largest_face(landmarker, photo, "photo")
+        found = _chosen(_faces(landmarker, photo, "photo"), faces)
     with timer("find the hole"):
-        aligned = align(photo, face.landmarks, size=CROP_SIZE)
-        crop_hole = _grow(segment_face_mask(aligned.photo, aligned.landmarks), MARGIN)
-    warped, known = None, np.zeros((size, size), bool)
+        masked = _face_masks(photo, found, required=faces != "all")
+    second: tuple[np.ndarray, np.ndarray] | None = None
     if reference is not None:
-        with timer("warp the reference"):
-            reference_face = _largest_face(landmarker, check_photo(reference, name="reference"), "reference")
-            target = (aligned.landmarks + 0.5) * (size / CROP_SIZE) - 0.5
-            warped, known = warp_reference(reference, reference_face.landmarks, target, (size, size))
-    with timer("generator"):
-        crop_result = _fill(generator, aligned.photo, crop_hole, warped, known)
-    with timer("paste"):
-        hole = aligned.restore(crop_hole)
-        result = np.where(hole[..., None], aligned.restore(crop_result), photo)
-        guided = aligned.restore(_resize(known.astype(np.uint8), CROP_SIZE).astype(bool))
-        origin = np.where(hole, np.where(guided, Origin.GUIDED, Origin.INVENTED), Origin.ORIGINAL).astype(np.uint8)
-    return Removal(result, hole, origin, aligned.photo, crop_hole, warped, crop_result, timer.seconds)
+        if len(masked) > 1:
+            raise ValueError(
+                f"reference shows one person, but {len(masked)} people in the photo wear a face mask. "
+                "Choose one with faces=0 (the largest), 1, …"
+            )
+        with timer("landmarks"):
+            reference = check_photo(reference, name="reference")
+            second = reference, _faces(landmarker, reference, "reference")[0].landmarks
+
+    result, hole = photo, np.zeros(photo.shape[:2], bool)
+    origin = np.full(photo.shape[:2], Origin.ORIGINAL, np.uint8)
+    filled = []
+    for face, face_mask in masked:
+        with timer("find the hole"):
+            margin = MARGIN * face_height(face.landmarks)
+            own = _grown(face_mask.hole, margin) & ~hole  # of two faces side by side the larger keeps its pixels
+            scale = scale_to_hold(face.landmarks, own)
+            aligned = align(photo, face.landmarks, size=round(size * scale), scale=scale)
+            mask = aligned.cover(own)
+        warped, known = None, np.zeros(mask.shape, bool)
+        if second is not None:
+            with timer("warp the reference"):
+                warped, known = warp_reference(*second, aligned.landmarks, mask.shape, target=aligned.photo, hole=mask)
+        with timer("generator"):
+            generated = _generate(generator, aligned.photo, mask, warped, known)
+        with timer("paste"):
+            result = paste(
+                result,
+                aligned.restore(generated),
+                own,
+                resolution=1 / math.sqrt(np.linalg.det(aligned.matrix[:, :2])),
+                feather=0.6 * margin,
+            )
+            guided = aligned.restore(known)
+            origin[own] = np.where(guided[own], Origin.GUIDED, Origin.INVENTED)
+            hole |= own
+        filled.append(FilledFace(face, face_mask, own, aligned, warped))
+    return Removal(result if filled else photo.copy(), hole, origin, filled, timer.seconds)
 
 
-def _fill(
+def _generate(
     generator: InpaintGenerator, crop: np.ndarray, hole: np.ndarray, warped: np.ndarray | None, known: np.ndarray
 ) -> np.ndarray:
-    """The crop with its hole filled by the generator, at the crop's own size."""
-    size = len(known)
-    device = next(generator.parameters()).device
-    # A pixel of the generator is hole as soon as any of the finer pixels in it is: none of the mask may shine through.
-    mask = torch.from_numpy(_resize(hole.astype(np.float32), size) > 0).float()[None, None]
-    inputs = [photo_to_image(_resize(crop, size)), mask]
+    """The generator's whole frame, uint8 of the crop's size; what lies in the hole of the crop does not matter."""
+    inputs = [photo_to_image(crop), torch.from_numpy(hole).float()[None, None]]
     if warped is not None:
         inputs += [photo_to_image(warped), torch.from_numpy(known).float()[None, None]]
-    image, *_ = inputs = [x.to(device) for x in inputs]
-    refined = composite(generator(*inputs).refined, image, inputs[1])
-    filled = _resize(image_to_photo(refined), len(crop))
-    return np.where(hole[..., None], filled, crop)
+    device = next(generator.parameters()).device
+    return image_to_photo(generator(*(x.to(device) for x in inputs)).refined)
 
 
-def _grow(hole: np.ndarray, radius: int) -> np.ndarray:
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(hole.astype(np.uint8), disc).astype(bool)
+def _face_masks(photo: np.ndarray, faces: list[Face], *, required: bool) -> list[tuple[Face, FaceMask]]:
+    masked = []
+    refusal = None
+    for face in faces:
+        try:
+            masked.append((face, find_face_mask(photo, face.landmarks)))
+        except MaskNotFoundError as error:
+            refusal = refusal or error
+    if required and not masked and refusal is not None:
+        raise refusal
+    return masked
 
 
-def _resize(array: np.ndarray, side: int) -> np.ndarray:
-    if side <= len(array):
-        return cv2.resize(array, (side, side), interpolation=cv2.INTER_AREA)
-    return cv2.resize(array, (side, side), interpolation=cv2.INTER_CUBIC if array.ndim == 3 else cv2.INTER_NEAREST)
+def _chosen(faces: list[Face], which: Literal["masked", "all"] | int) -> list[Face]:
+    if which in ("masked", "all"):
+        return faces
+    if not isinstance(which, int) or which < 0:
+        raise ValueError(f'faces must be "masked", "all" or a number from 0 on; got {which!r}.')
+    if which >= len(faces):
+        raise NoFaceError(
+            f"face number {which} was asked for, counted from 0; found in the photo: {len(faces)}. "
+            "Make the landmarker with a larger max_faces, or choose another."
+        )
+    return [faces[which]]
 
 
-def _largest_face(landmarker: FaceLandmarker, photo: np.ndarray, name: str) -> Face:
+def _faces(landmarker: Landmarker, photo: np.ndarray, name: str) -> list[Face]:
     faces = landmarker.detect(photo)
     if not faces:
         raise NoFaceError(
             f"no face found in the {name}. It must be visible from the front or half the side, and not tiny."
         )
-    return faces[0]
+    return faces
+
+
+def _grown(hole: np.ndarray, radius: float) -> np.ndarray:
+    return cv2.distanceTransform(np.uint8(~hole), cv2.DIST_L2, cv2.DIST_MASK_5) <= radius
 
 
 class _Timer:
@@ -154,4 +224,4 @@ class _Timer:
     def __call__(self, name: str) -> Iterator[None]:
         began = time.perf_counter()
         yield
-        self.seconds[name] = time.perf_counter() - began
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began

@@ -14,19 +14,24 @@ from examples.mask_removal.pipeline import Origin, Removal, load_default, remove
 from examples.mask_removal.sheet import picture_sheet
 from gatedinpaint import PhotoError, read_photo, write_photo
 from gatedinpaint.faces import FaceLandmarker
+from gatedinpaint.image import read_exif
 
+_MAX_FACES = 20
 ORIGIN_COLOURS = {Origin.ORIGINAL: (0, 0, 0), Origin.GUIDED: (0, 160, 80), Origin.INVENTED: (220, 60, 60)}
 
 
-def steps_sheet(removal: Removal, truth: np.ndarray | None = None) -> np.ndarray:
-    """What happened, side by side: the face, the hole, the warped reference, the result, and the truth where known."""
-    panels = {"photo": removal.crop, "hole": removal.crop_hole}
-    if removal.crop_reference is not None:
-        panels["warped reference"] = removal.crop_reference
-    panels["result"] = removal.crop_result
-    if truth is not None:
-        panels["truth"] = truth
-    return picture_sheet([list(panels.values())], titles=list(panels), side=320)
+def steps_sheet(photo: np.ndarray, removal: Removal, truth: np.ndarray | None = None) -> np.ndarray:
+    """What happened, one row a face: photo, hole, warped reference, result, and the truth where it is known."""
+    rows = []
+    for face in removal.faces:
+        panels = {"photo": face.crop(photo), "hole": face.crop(face.hole)}
+        if face.reference is not None:
+            panels["warped reference"] = face.reference
+        panels["result"] = face.crop(removal.photo)
+        if truth is not None:
+            panels["truth"] = face.crop(truth)
+        rows.append(panels)
+    return picture_sheet([list(panels.values()) for panels in rows], titles=list(rows[0]), side=320)
 
 
 def origin_picture(origin: np.ndarray) -> np.ndarray:
@@ -40,6 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("photo", type=Path, help="a photo of a person who wears a face mask")
     parser.add_argument("--reference", type=Path, help="another photo of the same person, without a mask")
     parser.add_argument("--output", type=Path, required=True, help="where the result goes, for example result.png")
+    parser.add_argument(
+        "--faces",
+        type=_which_faces,
+        default="masked",
+        metavar="masked|all|NUMBER",
+        help="masked (the default): every face with a mask, an error if none has; all: the same without the error; "
+        "a number: that face, 0 being the largest",
+    )
+    parser.add_argument("--keep-location", action="store_true", help="keep where the photo was taken in the result")
     parser.add_argument("--save-steps", type=Path, metavar="PNG", help="also write a picture of all steps side by side")
     parser.add_argument("--save-map", type=Path, metavar="PNG", help="also write which pixels are guided and invented")
     parser.add_argument("--force", action="store_true", help="overwrite results that exist")
@@ -58,26 +72,38 @@ def _run(options: argparse.Namespace) -> Removal:
     _check_outputs(outputs, inputs, force=options.force)
     photo = read_photo(options.photo)
     reference = read_photo(options.reference) if options.reference else None
-    removal = remove_mask(photo, load_default(), FaceLandmarker(), reference=reference)
-    pictures = {options.output: removal.photo}
-    if options.save_steps:
-        pictures[options.save_steps] = steps_sheet(removal)
+    landmarker = FaceLandmarker(max_faces=_MAX_FACES)
+    removal = remove_mask(photo, load_default(), landmarker, reference=reference, faces=options.faces)
+    exif = read_exif(options.photo, location=options.keep_location)
+    write_photo(options.output, removal.photo, overwrite=options.force, exif=exif)
+    if options.save_steps and removal.faces:
+        write_photo(options.save_steps, steps_sheet(photo, removal), overwrite=options.force)
     if options.save_map:
-        pictures[options.save_map] = origin_picture(removal.origin)
-    for path, picture in pictures.items():
-        write_photo(path, picture, overwrite=options.force)
+        write_photo(options.save_map, origin_picture(removal.origin), overwrite=options.force)
     return removal
 
 
 def _summary(removal: Removal, output: Path) -> str:
     filled = removal.origin[removal.hole]
+    if not len(filled):
+        return f"{output}: nobody wears a face mask; the photo is as it was."
     guided = np.mean(filled == Origin.GUIDED)
     lossy = output.suffix.lower() in (".jpg", ".jpeg", ".webp")
+    doubtful = sum(face.face_mask.source == "polygon" for face in removal.faces)
     return (
-        f"{output}: {len(filled)} pixels filled, {guided:.0%} guided by the reference, {1 - guided:.0%} invented, "
-        f"in {sum(removal.seconds.values()):.1f} s."
+        f"{output}: {len(removal.faces)} face{'s'[: len(removal.faces) > 1]}, {len(filled)} pixels filled, "
+        f"{guided:.0%} guided by the reference, {1 - guided:.0%} invented, in {sum(removal.seconds.values()):.1f} s."
+        + (f" On {doubtful} the outline of the mask was not clear: the usual one was taken." if doubtful else "")
         + (" This format compresses the rest of the photo anew; .png keeps every byte of it." if lossy else "")
     )
+
+
+def _which_faces(value: str) -> str | int:
+    if value in ("masked", "all"):
+        return value
+    if value.isdecimal():
+        return int(value)
+    raise argparse.ArgumentTypeError(f"expected masked, all or a number from 0 on; got {value!r}")
 
 
 def _check_outputs(outputs: list[Path], inputs: list[Path], *, force: bool) -> None:

@@ -1,6 +1,6 @@
-"""One training step of each network, and the one place where losses are weighed."""
+"""The losses of each network's training step, and the running average of the generator."""
 
-from collections.abc import Mapping
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from gatedinpaint import (
     InpaintOutput,
     SNPatchDiscriminator,
     composite,
+    feature_pass,
     hinge_discriminator_loss,
     hinge_generator_loss,
     info_nce_loss,
@@ -41,48 +42,28 @@ def generator_terms(
     """The unweighted terms of Eq. 1 by name; without a discriminator (warm-up) the adversarial one is 0.
 
     Perceptual and style loss compare both the output and its composite with the truth, from one pass over the two and
-    one without gradient over the truth.
+    one without gradient over the truth. Terms that need the features and have weight 0 are 0 and cost nothing.
     """
-    image, mask = batch.image, batch.mask
+    image, mask, weights = batch.image, batch.mask, config.weights
     filled = composite(output.refined, image, mask)
-    count = len(image)
-    with torch.no_grad():
-        truth = features(image)
-    both = features(torch.cat([output.refined.clamp(-1.05, 1.05), filled.clamp(-1.05, 1.05)]))
-    of_output, of_filled = [level[:count] for level in both], [level[count:] for level in both]
-    reconstruction = [
-        masked_l1_loss(stage, image, mask, hole_weight=config.hole_weight) for stage in (output.coarse, output.refined)
-    ]
-    terms = {
-        "adversarial": image.new_zeros(())
-        if discriminator is None
-        else hinge_generator_loss(discriminator(filled, mask)),
-        "reconstruction": reconstruction[0] + reconstruction[1],
-        "total_variation": total_variation_loss(filled),
-        "contrastive": info_nce_loss(*split_twins(output.embedding), temperature=config.temperature),
-        "perceptual": perceptual_loss(of_output, truth) + perceptual_loss(of_filled, truth),
-        "style": style_loss(of_output, truth) + style_loss(of_filled, truth),
-    }
-    terms["lpips"] = (
-        features.distance(of_filled, truth).mean()
-        if config.weights.lpips and isinstance(features, AlexNetFeatures)
-        else image.new_zeros(())
-    )
+    regions = {"hole_weight": config.hole_weight, "valid_weight": config.valid_weight}
+    terms = dict.fromkeys(asdict(weights), image.new_zeros(()))
+    if discriminator is not None:
+        terms["adversarial"] = hinge_generator_loss(discriminator(filled, mask))
+    terms["reconstruction"] = sum(masked_l1_loss(stage, image, mask, **regions) for stage in output[:2])
+    terms["total_variation"] = total_variation_loss(filled)
+    terms["contrastive"] = info_nce_loss(*split_twins(output.embedding), temperature=config.temperature)
+
+    both = bool(weights.perceptual or weights.style)
+    if both or weights.lpips:
+        pictures = [x.clamp(-1.05, 1.05) for x in ((filled, output.refined) if both else (filled,))]
+        of_pictures, truth = feature_pass(features, pictures, image)
+        if both:
+            terms["perceptual"] = sum(perceptual_loss(levels, truth) for levels in of_pictures)
+            terms["style"] = sum(style_loss(levels, truth) for levels in of_pictures)
+        if weights.lpips and isinstance(features, AlexNetFeatures):
+            terms["lpips"] = features.distance(of_pictures[0], truth).mean()
     return terms
-
-
-def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """Σ weight · term. Every term needs a weight and every weight a term.
-
-    Example:
-        >>> weighted_sum({"style": torch.tensor(2.0)}, {"style": 10.0})
-        tensor(20.)
-    """
-    if missing := terms.keys() ^ weights.keys():
-        raise ValueError(
-            f"terms and weights must have the same names; only in one of them: {', '.join(sorted(missing))}."
-        )
-    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
 @torch.no_grad()

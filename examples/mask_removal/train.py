@@ -29,9 +29,9 @@ from examples.mask_removal.config import PRESETS, Config, read_config, small
 from examples.mask_removal.data import Batch, FaceDataset, batches
 from examples.mask_removal.perceptual_networks import build_features
 from examples.mask_removal.progress import LOG_FILE, append_line, forget_after, sheet_batch, write_sheet
-from examples.mask_removal.steps import discriminator_loss, generator_terms, update_average, weighted_sum
+from examples.mask_removal.steps import discriminator_loss, generator_terms, update_average
 from examples.mask_removal.twin import Twin, with_twins
-from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite, save_model
+from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite, save_model, weighted_sum
 
 CONFIG_FILE = "config.json"
 

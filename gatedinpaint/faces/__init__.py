@@ -1,8 +1,13 @@
 """Faces: landmarks, aligned crops, worn face masks (found and drawn), reference photos. Needs the extra ``[faces]``."""
 
-from gatedinpaint.faces.align import AlignedFace, align
-from gatedinpaint.faces.landmarks import Face, FaceLandmarker, NoFaceError, find_face_landmarker_model
-from gatedinpaint.faces.reference import warp_reference
+from gatedinpaint.faces._landmark_model import find_face_landmarker_model
+from gatedinpaint.faces.align import AlignedFace, align, scale_to_hold
+from gatedinpaint.faces.face import Face, Landmarker, NoFaceError
+from gatedinpaint.faces.given_landmarks import landmarks_from
+from gatedinpaint.faces.landmarks import FaceLandmarker
+from gatedinpaint.faces.paste import paste
+from gatedinpaint.faces.pose import HeadPose, head_pose
+from gatedinpaint.faces.reference import WarpedReference, warp_reference
 from gatedinpaint.faces.regions import (
     JAW,
     MASK_POLYGON,
@@ -12,26 +17,43 @@ from gatedinpaint.faces.regions import (
     mirror_landmarks,
     polygon_hole,
 )
-from gatedinpaint.faces.segmentation import MaskNotFoundError, kmeans, segment_face_mask
-from gatedinpaint.faces.synthetic import draw_face_mask
+from gatedinpaint.faces.segmentation import (
+    FaceMask,
+    MaskNotFoundError,
+    find_face_mask,
+    kmeans,
+    segment_face_mask,
+)
+from gatedinpaint.faces.synthetic import MASK_STYLES, draw_face_mask, face_mask_hole
 
 __all__ = [
     "JAW",
     "MASK_POLYGON",
+    "MASK_STYLES",
     "TPS_POINTS",
     "AlignedFace",
     "Face",
     "FaceLandmarker",
+    "FaceMask",
+    "HeadPose",
+    "Landmarker",
     "MaskNotFoundError",
     "NoFaceError",
+    "WarpedReference",
     "align",
     "draw_face_mask",
     "face_height",
+    "face_mask_hole",
     "find_face_landmarker_model",
+    "find_face_mask",
+    "head_pose",
     "kmeans",
+    "landmarks_from",
     "mask_polygon",
     "mirror_landmarks",
+    "paste",
     "polygon_hole",
+    "scale_to_hold",
     "segment_face_mask",
     "warp_reference",
 ]

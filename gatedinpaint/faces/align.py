@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gatedinpaint._optional import require
 from gatedinpaint.faces.regions import check_landmarks
-from gatedinpaint.image import Photo, check_photo
+from gatedinpaint.image import Hole, Photo, check_photo
 
 # In photo order: "left" is the left of the photo. The same six contour points per eye as in the 68-point scheme.
 _LEFT_EYE = [33, 160, 158, 133, 153, 144]
@@ -29,6 +29,8 @@ class AlignedFace:
     """(2, 3) similarity: crop (x, y) = matrix @ (x, y, 1) of the source photo; pixel centres lie at integers."""
     source_size: tuple[int, int]
     """(height, width) of the source photo."""
+    scale: float = 1.0
+    """Side of the square as a multiple of FFHQ's."""
 
     def to_crop(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map points (N, 2) of the source photo to the crop."""
@@ -40,6 +42,18 @@ class AlignedFace:
         inverse = _inverted(self.matrix)
         mapped: NDArray[np.float64] = points @ inverse[:, :2].T + inverse[:, 2]
         return mapped
+
+    def cover(self, hole: Hole) -> Hole:
+        """Map a hole (H, W) of the source photo to the crop: every pixel in which any pixel of the hole lies.
+
+        Raises:
+            ValueError: a hole that is not of the source photo's size.
+        """
+        if hole.shape != self.source_size:
+            raise ValueError(f"hole must be (H, W) = {self.source_size} as the source photo; got {hole.shape}.")
+        size = len(self.photo)
+        covered: Hole = resample(hole.astype(np.uint8) * 255, self.matrix, (size, size), border="constant") > 0
+        return covered
 
     def restore(self, crop: NDArray[Any]) -> NDArray[Any]:
         """Put something drawn on the crop into an empty frame of the source photo's size.
@@ -78,7 +92,7 @@ class AlignedFace:
         return restored
 
 
-def align(photo: Photo, landmarks: NDArray[np.floating], *, size: int = 256) -> AlignedFace:
+def align(photo: Photo, landmarks: NDArray[np.floating], *, size: int = 256, scale: float = 1.0) -> AlignedFace:
     """Cut out a face upright and centred, as the FFHQ data set does.
 
     With e the vector from the left eye to the right, m the one from the middle of the eyes to that of the mouth, and ⊥
@@ -90,6 +104,7 @@ def align(photo: Photo, landmarks: NDArray[np.floating], *, size: int = 256) -> 
         photo: uint8 RGB (H, W, 3).
         landmarks: (478, 2) points (x, y) in pixels of ``photo``.
         size: side of the crop in pixels.
+        scale: side of the square as a multiple of FFHQ's; over 1 it shows more of what is around the face.
 
     Raises:
         TypeError: a photo that is not uint8.
@@ -111,14 +126,53 @@ def align(photo: Photo, landmarks: NDArray[np.floating], *, size: int = 256) -> 
     photo = check_photo(photo)
     if size < 1:
         raise ValueError(f"size must be 1 or more; got {size}.")
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale must be more than 0; got {scale}.")
     points = check_landmarks(landmarks)
-    matrix = _crop_matrix(points, size)
+    matrix = _crop_matrix(points, size, scale)
     aligned = resample(photo, matrix, (size, size), border="reflect")
     crop_landmarks = points @ matrix[:, :2].T + matrix[:, 2]
-    return AlignedFace(aligned, crop_landmarks.astype(np.float32), matrix, (photo.shape[0], photo.shape[1]))
+    return AlignedFace(aligned, crop_landmarks.astype(np.float32), matrix, (photo.shape[0], photo.shape[1]), scale)
 
 
-def _crop_matrix(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def scale_to_hold(landmarks: NDArray[np.floating], hole: Hole, *, margin: float = 0.06, largest: float = 1.5) -> float:
+    """Smallest ``scale`` for :func:`align`, at least 1 and in steps of 1/8, at which the crop holds the whole hole.
+
+    A face mask that hangs under the chin of a turned head reaches beyond FFHQ's square.
+
+    Args:
+        landmarks: (478, 2) points (x, y) in pixels.
+        hole: bool (H, W) of the photo's size.
+        margin: what must be visible around the hole, in halves of FFHQ's side.
+        largest: the result is at most this, even if the hole reaches further.
+
+    Raises:
+        ValueError: landmarks that are not finite (478, 2) points or coincide.
+
+    Example:
+        >>> landmarks = np.zeros((478, 2))
+        >>> landmarks[[33, 160, 158, 133, 153, 144]] = 100, 100  # left eye
+        >>> landmarks[[362, 385, 387, 263, 373, 380]] = 140, 100
+        >>> landmarks[[61, 291]] = 120, 150  # corners of the mouth: FFHQ's square is x 30…210, y 15…195
+        >>> landmarks[152] = 120, 170  # chin
+        >>> hole = np.zeros((300, 300), bool)
+        >>> hole[100:180, 80:160] = True
+        >>> scale_to_hold(landmarks, hole)
+        1.0
+        >>> hole[100:210, 80:160] = True
+        >>> scale_to_hold(landmarks, hole)
+        1.25
+    """
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    if not len(rows):
+        return 1.0
+    matrix = _crop_matrix(check_landmarks(landmarks), 2, 1.0)  # the square is −0.5…1.5: its centre 0.5, half its side 1
+    corners = np.array([(x, y) for x in columns[[0, -1]] for y in rows[[0, -1]]], np.float64)
+    reach = float(np.abs(corners @ matrix[:, :2].T + matrix[:, 2] - 0.5).max())
+    return min(max(1.0, math.ceil(8 * (reach + margin)) / 8), largest)
+
+
+def _crop_matrix(points: NDArray[np.float64], size: int, scale: float) -> NDArray[np.float64]:
     left, right = points[_LEFT_EYE].mean(0), points[_RIGHT_EYE].mean(0)
     eyes = (left + right) / 2
     across, down = right - left, points[_MOUTH_CORNERS].mean(0) - eyes
@@ -126,7 +180,7 @@ def _crop_matrix(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     length = float(np.hypot(*direction))
     if length < 1e-6:
         raise ValueError("landmarks of the eyes and the mouth coincide. Pass Face.landmarks of a face in this photo.")
-    half_side = max(2.0 * float(np.hypot(*across)), 1.8 * float(np.hypot(*down)))
+    half_side = scale * max(2.0 * float(np.hypot(*across)), 1.8 * float(np.hypot(*down)))
     cosine, sine = direction / length * size / (2 * half_side)
     linear = np.array([[cosine, sine], [-sine, cosine]])
     # The square's centre falls between the middle pixels of the crop, at (size − 1) / 2.
@@ -142,7 +196,11 @@ def _inverted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def resample(array: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int], *, border: str) -> NDArray[Any]:
     """Resample by a similarity that maps pixels of ``array`` to pixels of the result, of ``size`` (height, width)."""
     cv2 = require("cv2", "faces")
-    borders = {"reflect": cv2.BORDER_REFLECT, "replicate": cv2.BORDER_REPLICATE}
+    borders = {
+        "reflect": cv2.BORDER_REFLECT,
+        "replicate": cv2.BORDER_REPLICATE,
+        "constant": cv2.BORDER_CONSTANT,
+    }
     # When shrinking, render at the source's resolution, so that every pixel is met, and average whole blocks.
     factor = math.ceil(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))) - 1e-6)
     fine = matrix * factor + [[0, 0, (factor - 1) / 2], [0, 0, (factor - 1) / 2]]

@@ -1,6 +1,7 @@
 """Self-attention over the positions of a feature map, at one scale and at several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,9 @@ class SelfAttention2d(nn.Module):
 
     Q and K are 1×1 convolutions to channels / reduction channels, V one to channels, the softmax runs over the keys.
     The N×N matrix of N = H·W positions is never held in memory:
-    :func:`torch.nn.functional.scaled_dot_product_attention` works through it block by block.
+    :func:`torch.nn.functional.scaled_dot_product_attention` works through it block by block. On the CPU a function of
+    our own does, when a gradient is wanted: it is faster. A second gradient does hold the matrix. It is there on the
+    CPU in float32 and float64, and elsewhere under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``.
 
     Args:
         channels: channels of x and y.
@@ -48,13 +51,8 @@ class SelfAttention2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, channels, H, W) → y of the same shape."""
         check_image(x, name="x", channels=self.value.in_channels)
-        # Keys narrower than values, or strided values, would send PyTorch to the form that holds N×N. Zeros change no
-        # product and avoid it.
-        narrower = self.value.out_channels - self.query.out_channels
-        query, key = (F.pad(_tokens(convolution(x)), (0, narrower)) for convolution in (self.query, self.key))
-        value = _tokens(self.value(x))
-        attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        return x + self.gamma * attended.transpose(-1, -2).reshape(x.shape)
+        query, key, value = (convolution(x).flatten(2) for convolution in (self.query, self.key, self.value))
+        return x + self.gamma * _attend(query, key, value).reshape(x.shape)
 
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""
@@ -95,6 +93,74 @@ class MultiScaleSelfAttention(nn.Module):
         return [attention(x) for attention, x in zip(self.attentions, features, strict=True)]
 
 
-def _tokens(x: Tensor) -> Tensor:
-    """(B, C, H, W) → (B, 1, H·W, C), contiguous: one head, positions in rows."""
-    return x.flatten(2).transpose(1, 2)[:, None].contiguous()
+# Entries of the N×N matrix computed at once: 2 MB in float32 stay in the processor's cache.
+_BLOCK = 2**19
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """value · softmax(keyᵀ · query), for query and key (B, D, N) and value (B, C, N)."""
+    if _own_gradient(query, key, value):
+        attended: Tensor = _BlockwiseAttention.apply(query, key, value)
+        return attended
+    # Keys narrower than values, or strided values, would send PyTorch to the form that holds N×N. Zeros change no
+    # product and avoid it.
+    narrower = value.shape[1] - query.shape[1]
+    query, key, value = (tokens.mT[:, None].contiguous() for tokens in (query, key, value))
+    query, key = (F.pad(tokens, (0, narrower)) for tokens in (query, key))
+    attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)[:, 0].mT
+    # Strides that depend on the map's size would bind a traced graph to it.
+    return attended.contiguous() if torch.compiler.is_compiling() else attended
+
+
+def _own_gradient(*tokens: Tensor) -> bool:
+    """Is a gradient wanted where ours is the faster one: on the CPU, in full precision, outside of a compiled graph?"""
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        return False
+    first = tokens[0]
+    full = first.device.type == "cpu" and first.dtype in (torch.float32, torch.float64)
+    return full and any(tensor.requires_grad for tensor in tokens)
+
+
+class _BlockwiseAttention(torch.autograd.Function):
+    """Attention by blocks of queries, which keeps no softmax for the backward pass but computes it again."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        output = torch.empty_like(value)
+        for rows in _row_blocks(query):
+            output[..., rows] = value @ _weights(query[..., rows], key).mT
+        return output
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, *down: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value, output = ctx.saved_tensors
+        (down_output,) = down
+        # A softmax row p with gradient g sends on p·(g - p·g); its p·g is that of the output, without the matrix.
+        row_sums = (down_output * output).sum(dim=1).unsqueeze(2)
+        down_query, down_key, down_value = (torch.zeros_like(tokens) for tokens in (query, key, value))
+        # Every step can itself be differentiated: that is the second gradient.
+        for rows in _row_blocks(query):
+            weights = _weights(query[..., rows], key)
+            down_value.baddbmm_(down_output[..., rows], weights)
+            down_products = (down_output[..., rows].mT @ value).sub_(row_sums[:, rows]) * weights
+            down_query[..., rows] = key @ down_products.mT
+            down_key.baddbmm_(query[..., rows], down_products)
+        return down_query, down_key, down_value
+
+
+def _weights(query: Tensor, key: Tensor) -> Tensor:
+    """Softmax over the keys: (B, D, n) and (B, D, N) → (B, n, N)."""
+    return (query.mT @ key).softmax(dim=2)
+
+
+def _row_blocks(query: Tensor) -> Iterator[slice]:
+    """Slices of positions, so many that a block of the matrix has about ``_BLOCK`` entries, but no fewer than 64."""
+    batch, _, positions = query.shape
+    step = max(_BLOCK // (batch * positions), 64)
+    return (slice(start, start + step) for start in range(0, positions, step))

@@ -19,8 +19,7 @@ InitMethod = Literal["kaiming", "xavier", "normal", "orthogonal"]
 def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: float = 0.02) -> None:
     r"""Initialise every convolution and linear layer inside ``module`` in place; biases become 0.
 
-    - ``"kaiming"``: normal, σ = √(2 / ((1 + 0.2²) · fan_in)), made for LeakyReLU 0.2 (the default, as in the paper);
-    the
+    - ``"kaiming"``: normal, σ = √(2 / ((1 + 0.2²) · fan_in)), for LeakyReLU 0.2 (the default, as in the paper); the
       feature filters of a :class:`GatedConv2d` are √3 times as large, see below;
     - ``"xavier"``: normal, σ = gain · √(2 / (fan_in + fan_out));
     - ``"normal"``: normal, σ = gain;
@@ -59,8 +58,7 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
     for layer in module.modules():
         if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
-        parameters = dict(layer.named_parameters())
-        weight = parameters["weight" if "weight" in parameters else "parametrizations.weight.original"]
+        weight = _underlying_weight(layer)
         if method == "kaiming":
             nn.init.kaiming_normal_(weight, a=0.2, nonlinearity="leaky_relu")
         elif method == "xavier":
@@ -82,5 +80,12 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
 
 
 def _feature_filters(layer: GatedConv2d) -> Tensor:
-    """A view of W_f: the first half of every group's filters."""
-    return torch.unflatten(layer.conv.weight, 0, (layer.conv.groups, 2, -1))[:, 0]
+    """A view of W_f: all filters of ``conv`` beside a lightweight gate, else the first half of every group's."""
+    weight = _underlying_weight(layer.conv)
+    return weight if layer.gate_conv is not None else torch.unflatten(weight, 0, (layer.conv.groups, 2, -1))[:, 0]
+
+
+def _underlying_weight(layer: nn.Module) -> nn.Parameter:
+    """The parameter itself, where a parametrization computes the weight from it."""
+    parameters = dict(layer.named_parameters())
+    return parameters["weight" if "weight" in parameters else "parametrizations.weight.original"]

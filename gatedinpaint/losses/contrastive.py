@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_float, check_same_shape
+from gatedinpaint.losses._ranks import gather_keys, world_size
 
 _MINIMUM_TEMPERATURE = 1e-3
 
@@ -35,7 +36,8 @@ def info_nce_loss(
         query: (B, D) embeddings, any scale; receives gradient.
         key: (B, D), row i the twin of query i; receives gradient (pass ``key.detach()`` to stop it).
         temperature: τ, at least 1e-3.
-        negatives: (K, D) further wrong answers for every query; ``None`` for the other keys alone.
+        negatives: (K, D) further wrong answers for every query, such as those of a :class:`NegativeQueue`; ``None`` for
+            the other keys alone.
         gather: Whether to take the keys of all ranks.
 
     Returns:
@@ -64,9 +66,9 @@ def info_nce_loss(
         dtype = reduce(torch.promote_types, dtypes, torch.float32)
         queries, candidates = _unit(query.to(dtype)), _unit(key.to(dtype))
         labels = torch.arange(len(queries), device=query.device)
-        if gather and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if gather and world_size() > 1:
             labels = labels + dist.get_rank() * len(queries)
-            candidates = _gather(candidates)
+            candidates = gather_keys(candidates)
         if negatives is not None:
             candidates = torch.cat([candidates, _unit(negatives.to(dtype))])
         if len(candidates) < 2:
@@ -100,36 +102,6 @@ def _unit(vectors: Tensor) -> Tensor:
     # F.normalize multiplies the gradient at a zero vector by 1e12, which no half-precision embedding survives.
     length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
     return vectors / torch.where(length > 1e-12, length, 1.0)
-
-
-def _gather(keys: Tensor) -> Tensor:
-    """The keys of all ranks, in the order of the ranks."""
-    count = torch.tensor(len(keys), device=keys.device)
-    counts = [torch.empty_like(count) for _ in range(dist.get_world_size())]
-    dist.all_gather(counts, count)
-    sizes = [int(size) for size in counts]
-    if len(set(sizes)) > 1:
-        raise ValueError(
-            f"gather=True needs one batch size on all ranks; got {sizes}. Use a loader with drop_last=True."
-        )
-    gathered: Tensor = _AllGather.apply(keys)
-    return gathered
-
-
-class _AllGather(torch.autograd.Function):
-    """``all_gather`` whose backward sends every gradient home: the sum over ranks of this rank's slice."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, keys: Tensor) -> Tensor:
-        gathered = [torch.empty_like(keys) for _ in range(dist.get_world_size())]
-        dist.all_gather(gathered, keys.contiguous())
-        return torch.cat(gathered)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total.chunk(dist.get_world_size())[dist.get_rank()]
 
 
 def _check_embeddings(query: Tensor, key: Tensor, negatives: Tensor | None) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image, check_mask, check_same_shape
 from gatedinpaint.losses._precision import at_least_float32
+from gatedinpaint.losses._ranks import world_size
 
 
 def masked_l1_loss(
@@ -75,9 +76,8 @@ def masked_l1_loss(
 
     regions = torch.stack([hole, 1 - hole])
     areas = regions.sum(dim=(1, 2, 3, 4)) * input.shape[1]
-    ranks = 1
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        ranks = dist.get_world_size()
+    ranks = world_size()
+    if ranks > 1:
         dist.all_reduce(areas)
     means = (regions * difference).sum(dim=(1, 2, 3, 4)) / torch.where(areas > 0, areas, 1.0)
     return ranks * (hole_weight * means[0] + valid_weight * means[1])

@@ -1,6 +1,7 @@
 """Measures of how good a result is. Each takes the range of its images; none guesses it."""
 
+from gatedinpaint.metrics.lpips import LPIPS
 from gatedinpaint.metrics.psnr import psnr
 from gatedinpaint.metrics.ssim import ssim
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["LPIPS", "psnr", "ssim"]

@@ -13,8 +13,9 @@ def check_metric_inputs(input: Tensor, target: Tensor, mask: Tensor | None, *, d
     check_image(input, name="input", channels=None)
     check_same_shape(input, target)
     check_positive(data_range, name="data_range")
-    lowest = min(float(input.detach().amin()), float(target.detach().amin()))
-    highest = max(float(input.detach().amax()), float(target.detach().amax()))
+    extremes = [image.detach().aminmax() for image in (input, target)]
+    lowest = min(float(low) for low, _ in extremes)
+    highest = max(float(high) for _, high in extremes)
     if highest - lowest > data_range * (1 + _ROUNDING):
         raise ValueError(
             f"data_range is highest minus lowest possible value; got data_range={data_range:g} for values from "
@@ -24,6 +25,18 @@ def check_metric_inputs(input: Tensor, target: Tensor, mask: Tensor | None, *, d
     if mask is not None:
         check_mask(mask, input, image_name="input")
         check_not_empty(mask, "mask must mark at least one hole pixel (1 = hole)")
+
+
+def check_range(image: Tensor, low: float, high: float, *, name: str) -> None:
+    """Raise unless all values of ``image`` lie in [low, high], give or take rounding."""
+    lowest, highest = (float(value) for value in image.detach().aminmax())
+    margin = _ROUNDING * (high - low)
+    # Written so that NaN fails too.
+    if not (lowest >= low - margin and highest <= high + margin):
+        raise ValueError(
+            f"{name} must be in [{low:g}, {high:g}]; got values from {lowest:g} to {highest:g}. "
+            "Scale the image, or clamp it."
+        )
 
 
 def check_not_empty(mask: Tensor, expected: str) -> None:

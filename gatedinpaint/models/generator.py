@@ -208,7 +208,8 @@ class InpaintGenerator(nn.Module):
         refined, embedding = self.refine(torch.cat([composite(coarse, image, mask), mask, known], dim=1))
         if not self.training:
             refined = refined.clamp(-1, 1)
-        return InpaintOutput(coarse[..., :height, :width], refined[..., :height, :width], embedding)
+        coarse, refined = (_crop(x, (height, width)) for x in (coarse, refined))
+        return InpaintOutput(coarse, refined, embedding)
 
     def _reference_channels(self, image: Tensor, reference: Tensor | None, reference_mask: Tensor | None) -> Tensor:
         """The reference, zero where unknown, and its mask: (B, 4, H, W), or (B, 0, H, W) for a generator without."""
@@ -250,12 +251,21 @@ def _double(x: Tensor) -> Tensor:
 
 def _pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Repeat the right and bottom border until height and width are multiples; channels may be 0."""
-    bottom, right = -x.shape[2] % multiple, -x.shape[3] % multiple
-    if not (bottom or right):
-        return x
-    if not x.shape[1]:
-        return x.new_zeros(x.shape[0], 0, x.shape[2] + bottom, x.shape[3] + right)
-    return F.pad(x, (0, right, 0, bottom), mode="replicate")
+    for dim in (2, 3):
+        size = x.shape[dim]
+        # A traced graph is for every size: it may not ask whether this one needs padding.
+        if torch.compiler.is_compiling() or size % multiple:
+            places = torch.arange((size + multiple - 1) // multiple * multiple, device=x.device).clamp(max=size - 1)
+            x = x.index_select(dim, places)
+    return x
+
+
+def _crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """The part at the upper left: what was there before padding."""
+    if torch.compiler.is_compiling():  # a slice would compare sizes, which a graph for every size does not know
+        rows, columns = (torch.arange(side, device=x.device) for side in size)
+        return x.index_select(2, rows).index_select(3, columns)
+    return x[..., : size[0], : size[1]]
 
 
 def _check_input(x: Tensor, in_channels: int, *, multiple: int) -> None:

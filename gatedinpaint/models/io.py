@@ -11,17 +11,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from gatedinpaint.models.deepfillv2 import DeepFillV2Generator
 from gatedinpaint.models.discriminator import SNPatchDiscriminator
 from gatedinpaint.models.generator import InpaintGenerator
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 _TYPES = {"base_channels": int, "reference": bool}
-_MODELS: dict[str, type[nn.Module]] = {model.__name__: model for model in (InpaintGenerator, SNPatchDiscriminator)}
+_MODELS: dict[str, type[nn.Module]] = {
+    model.__name__: model for model in (InpaintGenerator, DeepFillV2Generator, SNPatchDiscriminator)
+}
 
 
 def save_model(
-    model: InpaintGenerator | SNPatchDiscriminator,
+    model: InpaintGenerator | DeepFillV2Generator | SNPatchDiscriminator,
     folder: str | os.PathLike[str],
     *,
     dtype: torch.dtype | None = None,
@@ -32,7 +35,7 @@ def save_model(
     Both files are written under temporary names and renamed, so that each is there complete or not at all.
 
     Args:
-        model: an :class:`InpaintGenerator` or :class:`SNPatchDiscriminator`.
+        model: an :class:`InpaintGenerator`, :class:`DeepFillV2Generator` or :class:`SNPatchDiscriminator`.
         folder: created when absent.
         dtype: store floating-point weights in this type; ``torch.float16`` halves the file.
         overwrite: replace a model that is there.

@@ -1,5 +1,5 @@
 """Geometric warps of images."""
 
-from gatedinpaint.warp.tps import DegenerateControlPointsError, ThinPlateSpline, warp_image
+from gatedinpaint.warp.tps import DegenerateControlPointsError, ThinPlateSpline, sample_image, warp_image
 
-__all__ = ["DegenerateControlPointsError", "ThinPlateSpline", "warp_image"]
+__all__ = ["DegenerateControlPointsError", "ThinPlateSpline", "sample_image", "warp_image"]

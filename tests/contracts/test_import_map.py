@@ -31,6 +31,7 @@ OUTSIDE = {  # what else from outside a module may import, where it is more or l
     "gatedinpaint._checks": {"torch"},
     "gatedinpaint._optional": {"torch"},
     "gatedinpaint.models.io": LIGHT | {"safetensors"},
+    "gatedinpaint.models.deepfillv2_weights": LIGHT | {"safetensors"},
     "gatedinpaint.losses.features": LIGHT | {"safetensors"},
 }
 FOLDERS = {  # other top-level packages of this repository, and which of their modules they may import

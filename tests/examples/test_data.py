@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from examples.mask_removal.data import FaceDataset, batches, random_hole
+from examples.mask_removal.data import DRAWN_SHARE, FaceDataset, batches, random_hole
 from examples.mask_removal.views import View, random_view, seen_otherwise
-from gatedinpaint.faces import FaceLandmarker, face_height
+from gatedinpaint.faces import MASK_STYLES, FaceLandmarker, face_height, face_mask_hole
 
 
 def test_a_sample_keeps_to_the_words_of_the_library(training_set: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_sample_keeps_to_the_words_of_the_library(training_set: Path) -> None:
         assert -1 <= sample.image.min() < sample.image.max() <= 1
         assert set(sample.mask.unique().tolist()) == {0.0, 1.0}
         assert 0.05 < sample.mask.mean() < 0.5
-        assert sample.reference_mask.mean() > 0.5
+        assert sample.reference_mask[sample.mask > 0].mean() > 0.9  # it shows the face, and no more than that
 
 
 def test_randomness_comes_from_seed_epoch_and_index(training_set: Path) -> None:
@@ -92,6 +92,24 @@ def test_holes_cover_the_mouth_and_vary(photo: np.ndarray, landmarker: FaceLandm
     assert not any(hole[nose_root[1] - 10, nose_root[0]] for hole in holes)
     areas = [hole.sum() for hole in holes]
     assert max(areas) > 1.2 * min(areas)
+
+
+def test_drawn_outlines_of_all_styles_are_among_the_holes(
+    photo: np.ndarray, landmarker: FaceLandmarker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landmarks, asked = landmarker.detect(photo)[0].landmarks, []
+
+    def spy(landmarks: np.ndarray, size: tuple[int, int], **options: object) -> np.ndarray:
+        asked.append(options)
+        return face_mask_hole(landmarks, size, **options)
+
+    monkeypatch.setattr("examples.mask_removal.data.face_mask_hole", spy)
+    for seed in range(100):
+        random_hole(landmarks, photo.shape[:2], np.random.default_rng(seed))
+    # Three standard deviations of the binomial distribution.
+    assert abs(len(asked) / 100 - DRAWN_SHARE) < 3 * (DRAWN_SHARE * (1 - DRAWN_SHARE) / 100) ** 0.5
+    assert {options["style"] for options in asked} == set(MASK_STYLES)
+    assert {options["ear_loops"] for options in asked} == {False, True}
 
 
 @pytest.mark.parametrize("view", [View(), View(mirrored=False, turn=-0.25, nod=0.1), View(turn=0.0)], ids=str)

@@ -1,12 +1,22 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
-from examples.mask_removal.pipeline import CROP_SIZE, MODEL_SIZE, WEIGHTS, Origin, _fill, load_default, remove_mask
+from examples.mask_removal.pipeline import MARGIN, WEIGHTS, Origin, _generate, load_default, remove_mask
 from examples.mask_removal.views import View, seen_otherwise
 from gatedinpaint import InpaintGenerator
-from gatedinpaint.faces import FaceLandmarker, NoFaceError, draw_face_mask
+from gatedinpaint.faces import (
+    FaceLandmarker,
+    Landmarker,
+    MaskNotFoundError,
+    NoFaceError,
+    draw_face_mask,
+    face_height,
+    landmarks_from,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +45,7 @@ def test_outside_the_hole_every_byte_stays(masked: np.ndarray, landmarker: FaceL
     assert (removal.photo[removal.hole] != masked[removal.hole]).any(axis=1).mean() > 0.95
 
 
-def test_the_default_weights_beat_the_mean_colour_of_the_visible_face(
+def test_the_default_weights_beat_telea_and_the_colour_of_the_visible_face(
     photo: np.ndarray, masked: np.ndarray, reference: np.ndarray, landmarker: FaceLandmarker
 ) -> None:
     landmarks = landmarker.detect(photo)[0].landmarks
@@ -45,7 +55,8 @@ def test_the_default_weights_beat_the_mean_colour_of_the_visible_face(
         truth = photo[removal.hole].astype(float)
         error = np.abs(removal.photo[removal.hole] - truth).mean()
         assert error < 0.8 * np.abs(skin - truth).mean()
-        assert error < 0.5 * np.abs(masked[removal.hole] - truth).mean()
+        telea = cv2.inpaint(masked, removal.hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+        assert error < 0.8 * np.abs(telea[removal.hole] - truth).mean()
 
 
 def test_every_pixel_is_original_guided_or_invented(
@@ -55,22 +66,88 @@ def test_every_pixel_is_original_guided_or_invented(
     alone = remove_mask(masked, generator, landmarker)
     assert np.array_equal(alone.origin == Origin.ORIGINAL, ~alone.hole)
     assert np.array_equal(alone.origin == Origin.INVENTED, alone.hole)
-    assert alone.crop_reference is None
+    assert alone.faces[0].reference is None
     guided = remove_mask(masked, generator, landmarker, reference=reference)
     assert np.array_equal(guided.hole, alone.hole)
-    assert (guided.origin[guided.hole] == Origin.GUIDED).mean() > 0.9
-    assert guided.crop_reference.shape == (MODEL_SIZE, MODEL_SIZE, 3)
-    assert guided.crop.shape == guided.crop_result.shape == (CROP_SIZE, CROP_SIZE, 3)
+    assert (guided.origin[guided.hole] == Origin.GUIDED).mean() > 0.8
+    face = guided.faces[0]
+    assert face.reference.shape == face.aligned.photo.shape
     assert not np.array_equal(guided.photo, alone.photo)
     assert set(guided.seconds) == {"landmarks", "find the hole", "warp the reference", "generator", "paste"}
 
 
+def test_the_hole_reaches_beyond_what_was_found(masked: np.ndarray, landmarker: FaceLandmarker) -> None:
+    face = remove_mask(masked, InpaintGenerator(2).eval(), landmarker).faces[0]
+    assert face.face_mask.source == "segmentation" and face.face_mask.quality > 0.8
+    margin = round(MARGIN * face_height(face.face.landmarks))
+    assert margin >= 2
+    for found, hole in zip(_outline(face.face_mask.hole), _outline(face.hole), strict=True):
+        assert abs(abs(hole - found) - margin) <= 1
+
+
+def _outline(hole: np.ndarray) -> list[int]:
+    """First and last row and column."""
+    lines = [np.flatnonzero(hole.any(axis)) for axis in (0, 1)]
+    return [int(line[end]) for line in lines for end in (0, -1)]
+
+
 def test_nothing_of_the_face_mask_reaches_the_generator(masked: np.ndarray, landmarker: FaceLandmarker) -> None:
-    removal = remove_mask(masked, load_default(), landmarker)
-    repainted = np.where(removal.crop_hole[..., None], np.array([255, 0, 255], np.uint8), removal.crop)
-    nowhere = np.zeros((MODEL_SIZE, MODEL_SIZE), bool)
-    refilled = _fill(load_default(), repainted, removal.crop_hole, None, nowhere)
-    assert np.array_equal(refilled, removal.crop_result)
+    generator = load_default()
+    first = remove_mask(masked, generator, landmarker).faces[0]
+    mask = first.aligned.cover(first.hole)
+    repainted = np.where(mask[..., None], np.array([255, 0, 255], np.uint8), first.aligned.photo)
+    nowhere = np.zeros(mask.shape, bool)
+    with torch.inference_mode():
+        as_it_is = _generate(generator, first.aligned.photo, mask, None, nowhere)
+        assert np.array_equal(_generate(generator, repainted, mask, None, nowhere), as_it_is)
+
+
+@pytest.fixture(scope="module")
+def group(photo: np.ndarray, masked: np.ndarray) -> tuple[np.ndarray, Landmarker]:
+    """A masked face, a bare one, and the masked one smaller, with the landmarks that they were drawn with."""
+    small = masked[::2, ::2]
+    faces = [FaceLandmarker().detect(photo)[0].landmarks + np.float32([x, 0]) for x in (0, 512)]
+    landmarks = [*faces, (faces[0] + 0.5) / 2 - 0.5 + np.float32([1024, 0])]
+    beside = np.full((512, 1024 + 256, 3), 128, np.uint8)
+    beside[:, :512], beside[:, 512:1024], beside[:256, 1024:] = masked, photo, small
+    return beside, landmarks_from(landmarks)
+
+
+def test_bare_faces_are_left_alone(group: tuple[np.ndarray, Landmarker]) -> None:
+    photo, landmarker = group
+    removal = remove_mask(photo, InpaintGenerator(2).eval(), landmarker)
+    assert len(removal.faces) == 2
+    assert not removal.hole[:, 512:1024].any()
+    assert removal.hole[:, :512].any() and removal.hole[:, 1024:].any()
+    assert np.array_equal(removal.photo[~removal.hole], photo[~removal.hole])
+    assert np.array_equal(removal.hole, removal.faces[0].hole | removal.faces[1].hole)
+
+
+@pytest.mark.parametrize(("which", "columns"), [(0, slice(0, 512)), (2, slice(1024, None))])
+def test_one_of_several_faces(group: tuple[np.ndarray, Landmarker], which: int, columns: slice) -> None:
+    photo, landmarker = group
+    removal = remove_mask(photo, InpaintGenerator(2).eval(), landmarker, faces=which)
+    assert len(removal.faces) == 1
+    assert removal.hole.sum() == removal.hole[:, columns].sum() > 0
+
+
+def test_asking_for_what_is_not_there(
+    group: tuple[np.ndarray, Landmarker], photo: np.ndarray, landmarker: FaceLandmarker
+) -> None:
+    generator = InpaintGenerator(2).eval()
+    with pytest.raises(MaskNotFoundError, match="no face mask found"):
+        remove_mask(*group[:1], generator, group[1], faces=1)
+    with pytest.raises(NoFaceError, match="face number 3 was asked for, counted from 0; found in the photo: 3"):
+        remove_mask(group[0], generator, group[1], faces=3)
+    with pytest.raises(ValueError, match='faces must be "masked", "all" or a number from 0 on'):
+        remove_mask(group[0], generator, group[1], faces="some")
+    with pytest.raises(ValueError, match="2 people in the photo wear a face mask. Choose one"):
+        remove_mask(group[0], generator, group[1], reference=photo)
+    with pytest.raises(MaskNotFoundError, match="no face mask found"):
+        remove_mask(photo, generator, landmarker)
+    nothing_done = remove_mask(photo, generator, landmarker, faces="all")
+    assert np.array_equal(nothing_done.photo, photo) and nothing_done.photo is not photo
+    assert not nothing_done.hole.any() and nothing_done.faces == []
 
 
 def test_no_face(masked: np.ndarray, landmarker: FaceLandmarker) -> None:

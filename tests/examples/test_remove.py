@@ -10,7 +10,7 @@ from PIL import Image
 from examples.mask_removal.remove import main
 from gatedinpaint import read_photo, write_photo
 from gatedinpaint.faces import FaceLandmarker, draw_face_mask
-from tests.test_image import png_of_size
+from tests.image.test_files import png_of_size
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_writes_the_result_the_steps_and_the_map(folder: Path, tmp_path: Path, c
     arguments = [str(folder / "masked.png"), "--reference", str(folder / "reference.jpg")]
     assert main(arguments + [part for name, path in outputs.items() for part in (f"--{name}", str(path))]) == 0
     printed = capsys.readouterr().out
-    assert "guided by the reference" in printed and printed.count("\n") == 1
+    assert "1 face, " in printed and "guided by the reference" in printed and printed.count("\n") == 1
     photo, result = read_photo(folder / "masked.png"), read_photo(outputs["output"])
     colours = read_photo(outputs["save-map"])
     assert result.shape == photo.shape == colours.shape
@@ -125,15 +125,32 @@ def test_odd_paths_and_models_get_one_line(
     assert len(lines) == 2 and all(line.startswith("remove: ") for line in lines)
 
 
-def test_exif_orientation_is_applied(folder: Path, tmp_path: Path) -> None:
+def test_exif_is_applied_and_kept_but_for_the_place(folder: Path, tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112], exif[0x010F] = 6, "Example"
+    exif.get_ifd(0x8825)[1] = "N"
     upright = read_photo(folder / "masked.png")[:, :400]
     Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.png", exif=exif)
     assert main([str(tmp_path / "turned.png"), "--output", str(tmp_path / "result.png")]) == 0
     result = read_photo(tmp_path / "result.png")
     assert result.shape == upright.shape
     assert (result == upright).all(-1).mean() > 0.7
+    with Image.open(tmp_path / "result.png") as file:
+        assert file.getexif()[0x010F] == "Example" and file.getexif()[0x0112] == 1
+        assert not file.getexif().get_ifd(0x8825)
+    assert main([str(tmp_path / "turned.png"), "--keep-location", "--output", str(tmp_path / "placed.png")]) == 0
+    with Image.open(tmp_path / "placed.png") as file:
+        assert file.getexif().get_ifd(0x8825)[1] == "N"
+
+
+def test_all_faces_without_the_error(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = [str(folder / "reference.jpg"), "--faces", "all", "--output", str(tmp_path / "result.png")]
+    assert main(arguments) == 0
+    assert "nobody wears a face mask; the photo is as it was" in capsys.readouterr().out
+    assert np.array_equal(read_photo(tmp_path / "result.png"), read_photo(folder / "reference.jpg"))
+    with pytest.raises(SystemExit):
+        main([*arguments, "--faces", "-1"])
+    assert "expected masked, all or a number from 0 on" in capsys.readouterr().err
 
 
 def test_as_a_command_it_prints_no_traceback_and_no_noise(folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
+import cv2
 import numpy as np
 import pytest
-import scipy.cluster.vq
 import scipy.ndimage
 
 from gatedinpaint.faces import (
@@ -10,57 +10,17 @@ from gatedinpaint.faces import (
     MaskNotFoundError,
     align,
     draw_face_mask,
-    kmeans,
+    find_face_mask,
+    mask_polygon,
+    polygon_hole,
     segment_face_mask,
 )
+from gatedinpaint.faces.synthetic import MaskStyle
 from gatedinpaint.image import Hole, Photo
 
 
 def _iou(first: Hole, second: Hole) -> float:
     return float((first & second).sum() / (first | second).sum())
-
-
-def test_kmeans_finds_separate_clusters_biggest_first() -> None:
-    rng = np.random.default_rng(0)
-    truth = np.repeat([0, 1, 2], [300, 200, 100])
-    samples = np.array([[0, 0, 0], [50, 0, 0], [0, 90, 20]])[truth] + rng.normal(size=(600, 3))
-    order = rng.permutation(600)
-    labels, centres = kmeans(samples[order], 3)
-    np.testing.assert_array_equal(labels, truth[order])
-    np.testing.assert_allclose(centres, [samples[truth == label].mean(0) for label in range(3)])
-
-
-def test_kmeans_is_as_good_as_scipys() -> None:
-    samples = np.random.default_rng(1).uniform(size=(2000, 3))
-
-    def cost(centres: np.ndarray) -> float:
-        return float(np.square(scipy.cluster.vq.vq(samples, centres)[1]).sum())
-
-    theirs = min(cost(scipy.cluster.vq.kmeans2(samples, 3, minit="++", iter=100, rng=seed)[0]) for seed in range(5))
-    labels, centres = kmeans(samples, 3)
-    assert cost(centres) < 1.03 * theirs
-    np.testing.assert_array_equal(labels, scipy.cluster.vq.vq(samples, centres)[0])
-
-
-def test_kmeans_of_few_distinct_samples() -> None:
-    labels, centres = kmeans(np.full((10, 3), 7.0), 3)
-    assert centres.tolist() == [[7, 7, 7]] and not labels.any()
-    labels, centres = kmeans(np.array([[1.0], [1.0], [5.0]]), 3)
-    assert centres.tolist() == [[1], [5]] and labels.tolist() == [0, 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("samples", "k", "message"),
-    [
-        (np.zeros((0, 3)), 3, "N at least 1"),
-        (np.zeros(5), 3, r"values\[:, None\]"),
-        (np.array([[1.0], [np.nan]]), 2, "finite"),
-        (np.zeros((5, 3)), 0, "k must be 1 or more"),
-    ],
-)
-def test_kmeans_refuses(samples: np.ndarray, k: int, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        kmeans(samples, k)
 
 
 @pytest.mark.parametrize("color", ["blue", "white", "green", "black", "pink"])
@@ -106,7 +66,7 @@ def test_light_from_the_side(aligned: AlignedFace) -> None:
 
 def test_a_bare_face_has_no_face_mask(photo: Photo, face: Face) -> None:
     for bare in (photo, np.full_like(photo, 90)):
-        with pytest.raises(MaskNotFoundError, match="the colour of the skin around the eyes"):
+        with pytest.raises(MaskNotFoundError, match="another colour than the skin"):
             segment_face_mask(bare, face.landmarks)
 
 
@@ -138,3 +98,73 @@ def test_a_larger_photo_around_the_face_changes_nothing(aligned: AlignedFace) ->
     bigger = np.pad(masked, ((100, 300), (50, 200), (0, 0)), mode="edge")
     hole = segment_face_mask(bigger, aligned.landmarks + np.array([50, 100]))
     assert _iou(hole[100:356, 50:306], segment_face_mask(masked, aligned.landmarks)) > 0.95
+
+
+@pytest.mark.parametrize("style", ["surgical", "ffp2", "cloth", "black"])
+def test_every_style_with_its_ear_loops(aligned: AlignedFace, landmarker: FaceLandmarker, style: MaskStyle) -> None:
+    masked, drawn = draw_face_mask(aligned.photo, aligned.landmarks, style=style, seed=5)
+    (found,) = landmarker.detect(masked)
+    face_mask = find_face_mask(masked, found.landmarks)
+    assert face_mask.source == "segmentation" and face_mask.quality > 0.8
+    assert _iou(face_mask.hole, drawn) > 0.9
+
+
+def test_a_face_mask_in_wide_stripes_is_found_where_the_biggest_cluster_is_a_part_of_it(aligned: AlignedFace) -> None:
+    masked, drawn = draw_face_mask(aligned.photo, aligned.landmarks, color="white", seed=2, ear_loops=False)
+    stripe = np.arange(256) // 14 % 3  # three colours
+    masked[drawn & (stripe == 0)] = masked[drawn & (stripe == 0)] * np.array([0.9, 0.2, 0.2])
+    masked[drawn & (stripe == 1)] = masked[drawn & (stripe == 1)] * np.array([0.1, 0.2, 0.6])
+    assert _iou(segment_face_mask(masked, aligned.landmarks), drawn) > 0.92
+    assert _iou(segment_face_mask(masked, aligned.landmarks, method="kmeans"), drawn) < 0.6
+
+
+def test_the_papers_recipe_finds_a_plain_face_mask(aligned: AlignedFace) -> None:
+    masked, drawn = draw_face_mask(aligned.photo, aligned.landmarks, style="black", seed=2, ear_loops=False)
+    assert _iou(segment_face_mask(masked, aligned.landmarks, method="kmeans"), drawn) > 0.85
+
+
+def test_an_ear_loop_belongs_to_the_hole(aligned: AlignedFace) -> None:
+    masked, cloth = draw_face_mask(aligned.photo, aligned.landmarks, color="blue", seed=1, ear_loops=False)
+    without = segment_face_mask(masked, aligned.landmarks)
+    ys, xs = np.nonzero(cloth)
+    corner = xs.min(), int(ys[xs == xs.min()].mean())
+    cv2.line(masked, corner, (corner[0] - 14, corner[1] - 22), (250, 250, 250), 2, cv2.LINE_AA)
+    cord = np.zeros(cloth.shape, np.uint8)
+    cv2.line(cord, corner, (corner[0] - 14, corner[1] - 22), 1, 1)
+    outside = (cord > 0) & ~scipy.ndimage.binary_dilation(without, iterations=3)
+    assert outside.sum() > 8
+    assert segment_face_mask(masked, aligned.landmarks)[outside].mean() > 0.8
+    assert not without[outside].any()
+
+
+def test_where_little_stands_out_the_polygon_serves(aligned: AlignedFace) -> None:
+    """Fading a face mask into the face, its quality falls, and the answer goes from pixels to polygon to none."""
+    masked, _ = draw_face_mask(aligned.photo, aligned.landmarks, color="blue", seed=1, ear_loops=False)
+    polygon = polygon_hole(mask_polygon(aligned.landmarks), (256, 256))
+    sources, qualities = [], []
+    for opacity in [1, 0.8, 0.6, 0.5, 0.46, 0.42, 0.38, 0.34, 0.3, 0.26, 0.22, 0.18, 0]:
+        faded = np.round(opacity * masked + (1 - opacity) * aligned.photo).astype(np.uint8)
+        try:
+            found = find_face_mask(faded, aligned.landmarks)
+        except MaskNotFoundError:
+            sources.append("none")
+            continue
+        sources.append(found.source)
+        qualities.append(found.quality)
+        assert (found.source == "polygon") == np.array_equal(found.hole, polygon)
+    assert sources == sorted(sources, key=["segmentation", "polygon", "none"].index)
+    assert set(sources) == {"segmentation", "polygon", "none"}
+    assert max(qualities) <= 1 and qualities[0] > qualities[-1] + 0.1
+
+
+def test_an_unknown_method(aligned: AlignedFace) -> None:
+    with pytest.raises(ValueError, match="method must be one of contour, kmeans; got 'grabcut'"):
+        find_face_mask(aligned.photo, aligned.landmarks, method="grabcut")  # type: ignore[arg-type]
+
+
+def test_the_hole_is_the_same_at_sixteen_times_the_size(aligned: AlignedFace) -> None:
+    masked, _ = draw_face_mask(aligned.photo, aligned.landmarks, color="green", seed=2, ear_loops=False)
+    large = cv2.resize(masked, (4096, 4096), interpolation=cv2.INTER_CUBIC)
+    fine = segment_face_mask(large, (aligned.landmarks + 0.5) * 16 - 0.5)
+    coarse = segment_face_mask(masked, aligned.landmarks)
+    assert _iou(fine.reshape(256, 16, 256, 16).mean((1, 3)) > 0.5, coarse) > 0.97

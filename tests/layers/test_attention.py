@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -31,17 +33,84 @@ def test_equals_the_explicit_form_with_its_gradient(channels: int, reduction: in
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_never_holds_the_matrix_of_all_pairs(memory_format: torch.memory_format) -> None:
+@pytest.mark.parametrize("training", [True, False])
+def test_never_holds_the_matrix_of_all_pairs(training: bool, memory_format: torch.memory_format) -> None:
     # With only the blockwise kernel allowed, PyTorch raises where it would have fallen back to the N×N form.
-    layer, x = attention(16), torch.randn(2, 16, 24, 24).contiguous(memory_format=memory_format).requires_grad_()
-    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        layer(x).sum().backward()
-    assert x.grad is not None and x.grad.isfinite().all()
-    with torch.profiler.profile(profile_memory=True, record_shapes=True) as profile:
-        layer(x).sum().backward()
-    positions = 24 * 24
+    layer, x = (
+        attention(16).requires_grad_(training),
+        torch.randn(2, 16, 56, 56).contiguous(memory_format=memory_format),
+    )
+    with (
+        sdpa_kernel(SDPBackend.FLASH_ATTENTION),
+        torch.profiler.profile(profile_memory=True, record_shapes=True) as profile,
+    ):
+        y = layer(x.requires_grad_(training))
+        if training:
+            y.sum().backward()
+    positions = 56 * 56
     largest = max(max(event.self_cpu_memory_usage, 0) for event in profile.events())
     assert 0 < largest < 2 * positions * positions * 4 / 4  # a quarter of the two float32 matrices of the batch
+
+
+@pytest.mark.parametrize("size", [(5, 6), (11, 12)])  # one block of queries; several, the last of them not full
+def test_first_and_second_gradient(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    monkeypatch.setattr("gatedinpaint.layers.attention._BLOCK", 64)
+    layer = attention(4, reduction=2).double()
+    x = torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(layer(x), explicit(layer, x), rtol=0, atol=1e-10)
+    down = torch.randn_like(x)
+
+    def gradients(form: Callable[[torch.Tensor], torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        first = torch.autograd.grad(form(x), [x, *layer.parameters()], down, create_graph=True)
+        second = torch.autograd.grad(sum(part.square().sum() for part in first), [x, *layer.parameters()])
+        return (*first, *second)
+
+    expected = gradients(lambda x: explicit(layer, x))
+    assert all(gradient.abs().max() > 0 for gradient in (expected[0], expected[8]))
+    torch.testing.assert_close(gradients(layer), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_gradcheck() -> None:
+    layer = attention(2, reduction=1).double()
+    assert torch.autograd.gradcheck(layer, torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True))
+
+
+def test_a_frozen_layer_passes_the_gradient_on_and_a_frozen_input_leaves_the_layer_its_own() -> None:
+    layer, x = attention(8), torch.randn(1, 8, 6, 6)
+    frozen_input = torch.autograd.grad(layer(x).square().sum(), list(layer.parameters()))
+    x.requires_grad_()
+    full = torch.autograd.grad(layer(x).square().sum(), [x, *layer.parameters()])
+    torch.testing.assert_close(frozen_input, full[1:], rtol=0, atol=0)
+    layer.requires_grad_(False)
+    layer.query.requires_grad_()
+    part = torch.autograd.grad(layer(x).square().sum(), [x, layer.query.weight])
+    torch.testing.assert_close(part, full[:1] + full[2:3], rtol=0, atol=0)
+
+
+def test_compiled_and_exported_forms_agree() -> None:
+    layer, x = attention(8).eval(), torch.randn(1, 8, 9, 10)
+    expected = layer(x).detach()
+    exported = torch.export.export(layer, (x,))
+    assert torch.ops.aten.scaled_dot_product_attention.default in {node.target for node in exported.graph.nodes}
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for form in (exported.module(), compiled):
+        torch.testing.assert_close(form(x), expected, rtol=0, atol=1e-5)
+
+
+def test_autocast_has_the_gradient_of_float32() -> None:
+    layer, x = attention(16), torch.randn(1, 16, 8, 8, requires_grad=True)
+    (expected,) = torch.autograd.grad(layer(x).square().sum(), x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = layer(x).float().square().sum()
+    (gradient,) = torch.autograd.grad(loss, x)
+    assert (gradient - expected).norm() < 0.02 * expected.norm()
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_gradient_under_vmap() -> None:
+    layer, x = attention(8), torch.randn(3, 1, 8, 4, 4)
+    gradient = torch.func.grad(lambda one: layer(one).square().sum())
+    torch.testing.assert_close(torch.func.vmap(gradient)(x), torch.stack([gradient(one) for one in x]))
 
 
 def test_is_the_identity_at_first() -> None:

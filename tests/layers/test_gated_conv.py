@@ -5,8 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from gatedinpaint import GatedConv2d, GatedUpsample2d
+from gatedinpaint import GatedConv2d, GatedUpsample2d, init_weights
 
 OPTIONS = [
     {},
@@ -122,3 +123,92 @@ def test_upsample_equals_interpolate_then_gated_convolution(mode: str) -> None:
 def test_upsample_refuses_an_unknown_mode() -> None:
     with pytest.raises(ValueError, match="got 'linear'"):
         GatedUpsample2d(2, 3, mode="linear")
+
+
+LIGHT = ["low_rank", "depthwise_separable", "single_channel"]
+
+
+@pytest.mark.parametrize("gate", LIGHT)
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding_mode": "replicate"}, {"dilation": 3}], ids=str)
+def test_a_light_gate_by_its_formula(gate: str, options: dict) -> None:
+    torch.manual_seed(0)
+    layer = GatedConv2d(6, 16, 3, gate=gate, **options).double()
+    assert layer.conv.out_channels == 16
+    x = torch.randn(2, 6, 9, 11, dtype=torch.float64)
+    # The same gate as one dense filter bank (16, 6, 3, 3): what a full gate would hold.
+    if gate == "single_channel":
+        dense, bias = layer.gate_conv.weight.expand(16, -1, -1, -1), layer.gate_conv.bias.expand(16)
+    else:
+        spatial, mix = layer.gate_conv
+        mixing = mix.weight[:, :, 0, 0]
+        # A depthwise filter sees its own channel only.
+        filters = spatial.weight if gate == "low_rank" else torch.diag_embed(spatial.weight[:, 0].permute(1, 2, 0))
+        if gate == "depthwise_separable":
+            filters = filters.permute(2, 3, 0, 1)
+        dense, bias = torch.einsum("or,rikl->oikl", mixing, filters), mix.bias
+    full = GatedConv2d(6, 16, 3, **options).double()
+    full.conv.weight.data.copy_(torch.cat([layer.conv.weight, dense]))
+    full.conv.bias.data.copy_(torch.cat([layer.conv.bias, bias]))
+    torch.testing.assert_close(layer(x), full(x), rtol=0, atol=1e-12)
+
+
+def operations(layer: nn.Module, x: torch.Tensor) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        layer(x)
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("gate", "weights"),
+    # in 32, out 64, k 3: the docstring's formulas, worked out.
+    [("full", 18_432), ("low_rank", 2_816), ("depthwise_separable", 2_336), ("single_channel", 288)],
+)
+def test_cost_of_the_gate(gate: str, weights: int) -> None:
+    layer, x = GatedConv2d(32, 64, 3, gate=gate, bias=False), torch.randn(1, 32, 5, 7)
+    features = 18_432
+    assert sum(p.numel() for p in layer.parameters()) == features + weights
+    assert operations(layer, x) == 2 * 5 * 7 * (features + weights)
+
+
+@pytest.mark.parametrize("gate", ["full", *LIGHT])
+def test_bias_groups_and_spectral_norm_reach_every_gate(gate: str) -> None:
+    layer = GatedConv2d(4, 8, 3, gate=gate, bias=False, groups=2, spectral_norm=True)
+    x = torch.randn(1, 4, 6, 6)
+    assert layer(x).shape == (1, 8, 6, 6)
+    assert not [name for name, _ in layer.named_parameters() if name.endswith("bias")]
+    convolutions = [module for module in layer.modules() if isinstance(module, nn.Conv2d)]
+    for _ in range(50):  # the power iteration of a random start
+        layer(x)
+    for convolution in convolutions:
+        sigma = torch.linalg.matrix_norm(convolution.weight.flatten(1), ord=2)
+        assert sigma.item() == pytest.approx(1, abs=1e-3)
+    init_weights(layer)
+    layer(x).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("gate", ["full", *LIGHT])
+def test_first_and_second_derivatives(gate: str) -> None:
+    layer = GatedConv2d(2, 3, 3, gate=gate, activation=nn.ELU()).double()  # smooth: no kink near a sample
+    x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, x)
+    assert torch.autograd.gradgradcheck(layer, x)
+
+
+@pytest.mark.parametrize("gate", ["full", *LIGHT])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_y_has_the_layout_of_x(gate: str, layout: torch.memory_format) -> None:
+    layer = GatedConv2d(4, 8, 3, gate=gate)
+    x = torch.randn(2, 4, 6, 5)
+    y = layer(x.contiguous(memory_format=layout))
+    assert y.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(y, layer(x), rtol=0, atol=1e-6)
+
+
+def test_a_full_gate_keeps_its_keys() -> None:
+    assert list(GatedConv2d(2, 3, 3).state_dict()) == ["conv.weight", "conv.bias"]
+
+
+def test_unknown_gate() -> None:
+    with pytest.raises(ValueError, match=r"gate must be one of \('full', .*'single_channel'\); got 'sigmoid'"):
+        GatedConv2d(2, 3, 3, gate="sigmoid")

@@ -50,6 +50,13 @@ def test_equals_torchvision(net, input_range):
         torch.testing.assert_close(level, reference, rtol=1e-4, atol=1e-5 * reference.abs().max().item())
 
 
+def test_memory_is_laid_out_for_speed_whatever_the_image_is(vgg16_state):
+    vgg = VGGFeatures("vgg16", weights=vgg16_state)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        image = torch.rand(2, 3, 32, 32).contiguous(memory_format=layout)
+        assert all(level.is_contiguous(memory_format=torch.channels_last) for level in vgg(image))
+
+
 def test_gradient_reaches_the_image_and_no_parameter(vgg16_state):
     vgg = VGGFeatures("vgg16", weights=vgg16_state)
     target = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))

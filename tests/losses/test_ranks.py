@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from gatedinpaint.losses import info_nce_loss, masked_l1_loss
+from gatedinpaint.losses import NegativeQueue, info_nce_loss, masked_l1_loss
 
 RANKS = 2
 
@@ -38,12 +38,41 @@ def masked(net, image, target, mask):
     return masked_l1_loss(net(image), target, mask, normalize="area")
 
 
+def one_rank_without_a_hole(net, image, target, mask):
+    # Two samples lose their hole: all that rank 1 has.
+    return masked(net, image, target, mask * (mask.sum(dim=(1, 2, 3), keepdim=True) > 2))
+
+
 def contrast(net, image, target, mask):
     embeddings = net(torch.cat([image, target])).mean(dim=3).flatten(1)
     return info_nce_loss(*embeddings.chunk(2), temperature=0.2, gather=True)
 
 
-LOSSES = {"masked": masked, "contrast": contrast}
+def queue():
+    """Three steps of two keys from each rank fill the five places and run over."""
+    return NegativeQueue(dim=18, size=5).double()
+
+
+def contrast_with_queue(net, image, target, mask):
+    """The second of two steps; the first left its keys in the queue."""
+    embeddings = net(torch.cat([image, target])).mean(dim=3).flatten(1)
+    query, key = embeddings.chunk(2)
+    memory = queue()
+    memory.enqueue(key)
+    memory.enqueue(2 * query)
+    return info_nce_loss(query, key, temperature=0.2, negatives=memory.negatives, gather=True)
+
+
+LOSSES = {
+    "masked": masked,
+    "one rank without a hole": one_rank_without_a_hole,
+    "contrast": contrast,
+    "contrast with queue": contrast_with_queue,
+}
+
+
+def keys_of_step(step):
+    return torch.arange(4 * 18, dtype=torch.float64).view(4, 18) + 1000 * step
 
 
 def gradient(loss, net, tensors):
@@ -64,6 +93,14 @@ def rank_main(rank, folder):
         result["unequal"] = str(error)
     one = torch.eye(RANKS)[rank : rank + 1]  # a batch of 1 has its negatives on the other rank
     result["single"] = info_nce_loss(one, one, temperature=1.0, gather=True)
+    memory = queue()
+    for step in range(3):
+        memory.enqueue(keys_of_step(step)[2 * rank : 2 * rank + 2])
+    result["queue"] = memory.negatives
+    try:
+        memory.enqueue(torch.zeros(1 + rank, 18))
+    except ValueError as error:
+        result["unequal keys"] = str(error)
     torch.save(result, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -99,7 +136,7 @@ def test_averaged_gradient_is_that_of_one_process(results, name):
         torch.testing.assert_close(result[name], expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", list(LOSSES))
+@pytest.mark.parametrize("name", ["masked", "contrast", "contrast with queue"])
 def test_averaging_local_losses_would_be_wrong(name):
     """The test above can fail: without the exchange between ranks the gradient is another one."""
     expected = gradient(LOSSES[name], network(), batch())
@@ -110,6 +147,16 @@ def test_averaging_local_losses_would_be_wrong(name):
 
 def test_gather_refuses_unequal_batches_on_every_rank(results):
     assert all("one batch size on all ranks; got [2, 3]" in result["unequal"] for result in results)
+    assert all("one batch size on all ranks; got [1, 2]" in result["unequal keys"] for result in results)
+
+
+def test_all_ranks_hold_the_queue_of_one_process(results):
+    memory = queue()
+    for step in range(3):
+        memory.enqueue(keys_of_step(step))
+    torch.testing.assert_close(memory.negatives, torch.cat([keys_of_step(1)[-1:], keys_of_step(2)]))
+    for result in results:
+        assert torch.equal(result["queue"], memory.negatives)
 
 
 def test_gather_finds_the_negatives_of_other_ranks(results):

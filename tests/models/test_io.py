@@ -6,10 +6,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, load_model, save_model
+from gatedinpaint import DeepFillV2Generator, InpaintGenerator, SNPatchDiscriminator, load_model, save_model
 
 
-@pytest.mark.parametrize("build", [lambda: InpaintGenerator(2, reference=False), lambda: SNPatchDiscriminator(2)])
+@pytest.mark.parametrize(
+    "build",
+    [lambda: InpaintGenerator(2, reference=False), lambda: DeepFillV2Generator(4), lambda: SNPatchDiscriminator(2)],
+)
 def test_round_trip(tmp_path: Path, build) -> None:
     model = build().eval()
     save_model(model, tmp_path / "model")
@@ -59,7 +62,9 @@ def test_a_failed_save_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="must be one of InpaintGenerator, SNPatchDiscriminator; got Linear"):
+    with pytest.raises(
+        TypeError, match="must be one of InpaintGenerator, DeepFillV2Generator, SNPatchDiscriminator; got Linear"
+    ):
         save_model(nn.Linear(1, 1), tmp_path)
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
 
-from gatedinpaint.warp import DegenerateControlPointsError, ThinPlateSpline, warp_image
+from gatedinpaint.warp import DegenerateControlPointsError, ThinPlateSpline, sample_image, warp_image
 
 
 def random_points(count: int, *, seed: int, scale: float = 256.0) -> torch.Tensor:
@@ -93,6 +93,90 @@ def test_regularization_allows_coincident_points_and_averages_them() -> None:
 def test_bad_arguments(source: torch.Tensor, target: torch.Tensor, options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ThinPlateSpline.fit(source, target, **options)
+
+
+def all_pixels(height: int, width: int) -> torch.Tensor:
+    return torch.tensor([(x, y) for y in range(height) for x in range(width)], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (37, 53), (130, 200)])  # the last takes several blocks
+@pytest.mark.parametrize("input_size", [None, (64, 31)])
+def test_grid_is_scipys_map_of_all_pixels(size: tuple[int, int], input_size: tuple[int, int] | None) -> None:
+    source, target = random_points(30, seed=0, scale=60.0), random_points(30, seed=1, scale=60.0)
+    source[0] = torch.tensor([0.0, 0.0])  # a control point on a pixel
+    grid = ThinPlateSpline.fit(source, target).grid(size, input_size=input_size)
+    assert grid.shape == (1, *size, 2)
+    assert grid.dtype == torch.float64
+    height, width = input_size or size
+    mapped = (grid.reshape(-1, 2) + 1) * torch.tensor([width / 2, height / 2]) - 0.5
+    expected = RBFInterpolator(source, target, kernel="thin_plate_spline", degree=1)(all_pixels(*size))
+    torch.testing.assert_close(mapped, torch.from_numpy(expected), rtol=0, atol=1e-8)
+
+
+def test_grid_has_the_gradient_of_calling_the_spline() -> None:
+    source, target = random_points(6, seed=0, scale=8.0), random_points(6, seed=1, scale=8.0)
+    source[0] = torch.tensor([2.0, 3.0])  # a control point on a pixel
+    points, down = all_pixels(7, 5), random_points(35, seed=2, scale=1.0)
+
+    def gradients(mapped: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return torch.autograd.grad((mapped.reshape(-1, 2) * down).sum(), (source, target))
+
+    source.requires_grad_(), target.requires_grad_()
+    grid = ThinPlateSpline.fit(source, target).grid((7, 5))
+    expected = gradients(
+        (ThinPlateSpline.fit(source, target)(points) + 0.5) * torch.tensor([2 / 5, 2 / 7], dtype=torch.float64)
+    )
+    assert all(gradient.abs().max() > 0.1 for gradient in expected)
+    torch.testing.assert_close(gradients(grid), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_jacobian_is_the_derivative() -> None:
+    source, target = random_points(20, seed=0), random_points(20, seed=1)
+    spline, points = ThinPlateSpline.fit(source, target), random_points(9, seed=2)
+    jacobian = spline.jacobian(points)
+    assert jacobian.shape == (9, 2, 2)
+    for point, matrix in zip(points, jacobian, strict=True):
+        expected = torch.autograd.functional.jacobian(lambda p: spline(p[None])[0], point)
+        torch.testing.assert_close(matrix, expected, rtol=1e-10, atol=1e-10)
+    assert spline.jacobian(source).isfinite().all()
+
+
+def test_jacobian_of_an_affine_map_is_its_matrix() -> None:
+    source = random_points(5, seed=0)
+    matrix = torch.tensor([[0.5, -0.2], [0.3, 2.0]], dtype=torch.float64)
+    jacobian = ThinPlateSpline.fit(source, source @ matrix + 7.0).jacobian(random_points(3, seed=1))
+    torch.testing.assert_close(jacobian, matrix.T.expand(3, 2, 2), rtol=0, atol=1e-9)
+
+
+def test_jacobian_shows_where_the_map_folds_over() -> None:
+    square = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0], [4.0, 5.0], [6.0, 5.0]])
+    crossed = square.clone()
+    crossed[4:, 0] = torch.tensor([8.0, 2.0])  # left goes right and right goes left
+    folds = ThinPlateSpline.fit(square, crossed).jacobian(torch.tensor([[5.0, 5.0]])).det()
+    keeps = ThinPlateSpline.fit(square, square).jacobian(torch.tensor([[5.0, 5.0]])).det()
+    assert folds.item() < 0
+    assert keeps.item() == pytest.approx(1.0, abs=1e-9)
+
+
+def test_one_grid_warps_several_tensors() -> None:
+    source, target = random_points(8, seed=0, scale=24.0), random_points(8, seed=1, scale=24.0)
+    spline, image = ThinPlateSpline.fit(source, target), torch.rand(2, 3, 20, 24)
+    grid = spline.grid((13, 17), input_size=(20, 24))
+    for mode in ("bilinear", "nearest"):
+        expected, expected_inside = warp_image(image, spline, size=(13, 17), mode=mode)
+        warped, inside = sample_image(image, grid, mode=mode)
+        assert torch.equal(warped, expected)
+        assert torch.equal(inside, expected_inside)
+    other = ThinPlateSpline.fit(target, source).grid((13, 17), input_size=(20, 24))
+    both, _ = sample_image(image, torch.cat([grid, other]))
+    torch.testing.assert_close(both[1:], sample_image(image[1:], other)[0])
+
+
+def test_bad_grids() -> None:
+    image = torch.rand(2, 3, 8, 8)
+    for shape in [(8, 8, 2), (3, 8, 8, 2), (1, 8, 8, 3)]:
+        with pytest.raises(ValueError, match=r"grid must be \(1, h, w, 2\) or \(2, h, w, 2\)"):
+            sample_image(image, torch.zeros(shape))
 
 
 def test_identity_warp_returns_the_image() -> None:

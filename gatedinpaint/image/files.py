@@ -1,4 +1,4 @@
-"""Photos (uint8 RGB, numpy) to images (float tensors in [−1, 1]) and back; safe reading and writing of photo files."""
+"""Safe reading and writing of photo files."""
 
 import errno
 import os
@@ -9,30 +9,9 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from gatedinpaint._checks import check_image
 from gatedinpaint._optional import require
-
-__all__ = [
-    "FORMATS",
-    "MAX_PIXELS",
-    "Hole",
-    "Photo",
-    "PhotoError",
-    "check_photo",
-    "image_to_photo",
-    "photo_to_image",
-    "read_photo",
-    "write_photo",
-]
-
-Photo = npt.NDArray[np.uint8]
-"""uint8 RGB array (H, W, 3)."""
-Hole = npt.NDArray[np.bool_]
-"""bool array (H, W); True = hole."""
+from gatedinpaint.image.photo import Photo, check_photo
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 """The file formats that :func:`read_photo` opens. Everything else is refused before a decoder sees it."""
@@ -56,63 +35,6 @@ class PhotoError(ValueError):
     """A file that cannot be read as a photo; the message says why in one line."""
 
 
-def check_photo(photo: object, *, name: str = "photo") -> Photo:
-    """Return ``photo`` as a contiguous uint8 RGB array (H, W, 3), or raise.
-
-    Raises:
-        TypeError: not a numpy array, or not uint8.
-        ValueError: not (H, W, 3), or empty.
-
-    Example:
-        >>> check_photo(np.zeros((4, 6, 3), np.uint8)).shape
-        (4, 6, 3)
-    """
-    if not isinstance(photo, np.ndarray):
-        raise TypeError(f"{name} must be a numpy array (H, W, 3) of uint8; got {type(photo).__name__}.")
-    if photo.dtype != np.uint8:
-        raise TypeError(f"{name} must be uint8 in 0…255; got {photo.dtype}. Use image_to_photo for a float image.")
-    if photo.ndim != 3 or photo.shape[2] != 3:
-        hint = " Drop the alpha channel: photo[..., :3]." if photo.ndim == 3 and photo.shape[2] == 4 else ""
-        hint = hint or (" Repeat the grey channel: np.stack([photo] * 3, -1)." if photo.ndim == 2 else "")
-        raise ValueError(f"{name} must be RGB (H, W, 3); got {photo.shape}.{hint}")
-    if photo.size == 0:
-        raise ValueError(f"{name} must not be empty; got {photo.shape}.")
-    return np.ascontiguousarray(photo)
-
-
-def photo_to_image(photo: Photo) -> Tensor:
-    """uint8 (H, W, 3) in 0…255 → float32 (1, 3, H, W) in [−1, 1]: v / 127.5 − 1.
-
-    Example:
-        >>> photo_to_image(np.full((1, 1, 3), 255, np.uint8)).flatten().tolist()
-        [1.0, 1.0, 1.0]
-    """
-    pixels = torch.from_numpy(check_photo(photo).copy())
-    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1.0
-
-
-def image_to_photo(image: Tensor) -> Photo:
-    """float (1, 3, H, W) in [−1, 1] → uint8 (H, W, 3); values outside the range are clipped, then rounded.
-
-    The exact inverse of :func:`photo_to_image`.
-
-    Raises:
-        ValueError: not one RGB image, or NaN in it.
-
-    Example:
-        >>> image_to_photo(torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 3, 1, 1)).tolist()
-        [[[0, 128, 255]]]
-    """
-    check_image(image)
-    if image.shape[0] != 1:
-        raise ValueError(f"image must hold one image (1, 3, H, W); got {tuple(image.shape)}. Pass image[i : i + 1].")
-    if image.isnan().any():
-        raise ValueError("image must not hold NaN.")
-    pixels = ((image.detach().float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    photo: Photo = pixels[0].permute(1, 2, 0).cpu().contiguous().numpy()
-    return photo
-
-
 def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read a photo file as uint8 RGB (H, W, 3), turned upright by its EXIF orientation.
 
@@ -133,13 +55,13 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
         >>> read_photo("missing.jpg")
         Traceback (most recent call last):
         ...
-        gatedinpaint.image.PhotoError: missing.jpg: no such file.
+        gatedinpaint.image.files.PhotoError: missing.jpg: no such file.
     """
     if hasattr(source, "read"):
         name = str(getattr(source, "name", "photo"))
     else:
         name = os.fspath(cast(str, source))
-        _check_file(Path(name))
+        check_file(name)
     pil = require("PIL.Image", "faces")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow only warns of bombs; the check below refuses them
@@ -165,7 +87,9 @@ def _at_most(max_pixels: int) -> str:
     return f"at most {max_pixels / 1e6:.0f} megapixels are read. Shrink it first."
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise :class:`PhotoError` unless ``path`` is a file that can be opened without waiting."""
+    path = Path(path)
     if not path.exists():
         raise PhotoError(f"{path}: no such file.")
     if not path.is_file():  # a FIFO would hang every decoder
@@ -212,11 +136,19 @@ def _to_rgb(picture: Any) -> Photo:
     return np.array(_to_srgb(picture).convert("RGB"))
 
 
-def write_photo(path: str | os.PathLike[str], photo: Photo, *, overwrite: bool = False) -> None:
+def write_photo(
+    path: str | os.PathLike[str], photo: Photo, *, overwrite: bool = False, exif: bytes | None = None
+) -> None:
     """Write a photo; the file appears complete or not at all. The ending of ``path`` chooses the format.
 
     JPEG and WebP are written at quality 95, PNG, TIFF and BMP without loss. A symbolic link is kept and the file that
     it points to is written. Needs the extra ``faces`` (Pillow).
+
+    Args:
+        path: where to.
+        photo: uint8 RGB (H, W, 3).
+        overwrite: replace a file that exists.
+        exif: from :func:`read_exif`, to be written beside the pixels; BMP cannot hold it and goes without.
 
     Raises:
         FileExistsError: ``path`` exists, be it as a link to nothing, and ``overwrite`` is not set.
@@ -243,7 +175,7 @@ def write_photo(path: str | os.PathLike[str], photo: Photo, *, overwrite: bool =
     temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")  # short: the name itself may be at the limit
     try:
         with temporary.open("xb") as file:
-            pil.fromarray(photo).save(file, format=format, quality=95)
+            pil.fromarray(photo).save(file, format=format, quality=95, **({"exif": exif} if exif else {}))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

@@ -1,12 +1,10 @@
-"""Masks: 1 marks the hole. Compositing, growing, shrinking and feathering them."""
+"""What is done with a hole that is there: composite, grow, shrink, feather."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gatedinpaint._checks import check_image, check_mask, check_same_shape
-
-__all__ = ["composite", "dilate", "erode", "feather"]
 
 
 def composite(generated: Tensor, image: Tensor, mask: Tensor) -> Tensor:

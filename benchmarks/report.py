@@ -1,0 +1,61 @@
+"""The table and the plot of a measurement; no number in them comes from anywhere else."""
+
+from pathlib import Path
+from typing import Any
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """One line per case and form that ours is compared with."""
+    host = results["machine"]
+    lines = [
+        f"{host['processor']}, threads: {host['threads']}, torch {host['torch']};"
+        f" median of {results['repeats']} runs, in turns.",
+        "",
+        "| work | compared with | its time | ours | times faster | wanted | its extra memory | ours |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results["rows"]:
+        peaks = row.get("peak_bytes", {})
+        for form, ratio in row["ratios"].items():
+            wanted = f"{row['wanted'][form]:g}" if form in row["wanted"] else ""
+            times = [_milliseconds(row["seconds"][name]) for name in (form, "ours")]
+            memory = [_megabytes(peaks[name]) for name in (form, "ours")] if form in peaks else ["", ""]
+            cells = [row["title"], form, *times, f"{ratio:.2f}", wanted, *memory]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def plot(results: dict[str, Any], path: Path) -> None:
+    """A bar for every ratio, with a mark at the one that is wanted."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        print(f"no plot: {error}")
+        return
+    # The first case on top: bars are drawn from below.
+    bars = [(row, form) for row in results["rows"] for form in row["ratios"]][::-1]
+    figure = Figure(figsize=(9, 0.9 + 0.34 * len(bars)), layout="constrained")
+    axes = figure.subplots()
+    for place, (row, form) in enumerate(bars):
+        ratio, wanted = row["ratios"][form], row["wanted"].get(form)
+        short = wanted is not None and ratio < wanted
+        axes.barh(place, ratio, color="#c0553d" if short else "#3b6ea5", height=0.62)
+        axes.text(ratio * 1.05, place, f"{ratio:.2f}", va="center", fontsize=8)
+        if wanted is not None:
+            axes.plot([wanted, wanted], [place - 0.42, place + 0.42], color="black", linewidth=2)
+    axes.axvline(1, color="grey", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xlim(right=1.6 * max((row["ratios"][form] for row, form in bars), default=1))
+    axes.set_yticks(range(len(bars)), [f"{row['title']}  ·  {form}" for row, form in bars], fontsize=8)
+    axes.set_ylim(-0.6, len(bars) - 0.4)
+    axes.set_xlabel("times faster than the form named; black marks: wanted")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.4g} ms"
+
+
+def _megabytes(peak: int | None) -> str:
+    return "n/a" if peak is None else f"{peak / 1e6:.0f} MB"

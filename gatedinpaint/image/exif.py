@@ -1,0 +1,69 @@
+"""What a camera wrote beside the pixels, made fit for a result: upright, and without where it was taken."""
+
+import os
+import warnings
+from typing import Any
+
+from gatedinpaint._optional import require
+from gatedinpaint.image.files import FORMATS, check_file
+
+_ORIENTATION, _EXIF_FOLDER, _GPS_FOLDER = 0x0112, 0x8769, 0x8825
+_INTEROPERABILITY, _SUB_FOLDERS = 0xA005, 0x014A
+_MAKER_NOTE = 0x927C
+_SUBJECT = (0x9214, 0xA214)  # in pixels of the photo before it was turned
+_SIZES = (0x0100, 0x0101, 0xA002, 0xA003)
+# What describes the file's own storage (strips, tiles, colour planes of a TIFF) belongs to that file alone.
+_STORAGE = (0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x0142, 0x0143, 0x0144, 0x0145, 0x0153)
+
+
+def read_exif(path: str | os.PathLike[str], *, location: bool = False) -> bytes:
+    """EXIF of a photo file for a result made of it by :func:`read_photo`; ``b""`` where there is none.
+
+    Camera, lens, exposure, date and author stay. The orientation is set to upright, since :func:`read_photo` has turned
+    the pixels. The preview picture goes, which would still show the photo as it was, and so do the maker's private
+    notes, which can hold serial numbers and places.
+
+    Args:
+        path: a photo file.
+        location: keep where the photo was taken (the GPS entries).
+
+    Raises:
+        PhotoError: missing, or not a regular file. A damaged EXIF is no error: it counts as none.
+        ImportError: Pillow is not installed.
+
+    Reference:
+        CIPA DC-008, "Exchangeable image file format for digital still cameras: Exif".
+
+    Example:
+        >>> from gatedinpaint import write_photo
+        >>> import numpy as np
+        >>> path = getfixture("tmp_path") / "grey.png"
+        >>> write_photo(path, np.full((4, 6, 3), 99, np.uint8))
+        >>> read_exif(path)
+        b''
+    """
+    check_file(path)
+    pil = require("PIL.Image", "faces")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, on damaged entries and on large files whose pixels are not read
+        try:
+            with pil.open(path, formats=FORMATS) as file:
+                return _kept(file.getexif(), location=location)
+        except Exception:  # SyntaxError, struct.error, OSError, … : every damage has another
+            return b""
+
+
+def _kept(exif: Any, *, location: bool) -> bytes:
+    kept = require("PIL.Image", "faces").Exif()
+    folders = (_EXIF_FOLDER, _GPS_FOLDER, _SUB_FOLDERS, _INTEROPERABILITY)
+    kept.update({tag: value for tag, value in exif.items() if tag not in (*folders, *_SIZES, *_STORAGE)})
+    camera = exif.get_ifd(_EXIF_FOLDER)
+    dropped = (_MAKER_NOTE, _INTEROPERABILITY, *_SUBJECT, *_SIZES)
+    kept.get_ifd(_EXIF_FOLDER).update({tag: value for tag, value in camera.items() if tag not in dropped})
+    if location:
+        kept.get_ifd(_GPS_FOLDER).update(exif.get_ifd(_GPS_FOLDER))
+    if not len(kept) and not kept.get_ifd(_EXIF_FOLDER) and not kept.get_ifd(_GPS_FOLDER):
+        return b""
+    kept[_ORIENTATION] = 1
+    written: bytes = kept.tobytes()
+    return written

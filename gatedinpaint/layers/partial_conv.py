@@ -1,0 +1,109 @@
+"""Partial convolution: a convolution over the known pixels only, and the hole that is left after it."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gatedinpaint._checks import check_image, check_mask, check_positive
+from gatedinpaint.layers.gated_conv import _same_padding
+
+
+class PartialConv2d(nn.Module):
+    r"""Partial convolution.
+
+    .. math::
+        y = \begin{cases} W * (x \odot v) \cdot \dfrac{n}{s} + b & s > 0 \\ 0 & s = 0 \end{cases},
+        \qquad v = 1 - m, \qquad m' = [\, s = 0 \,]
+
+    For every position of the kernel, s counts the known pixels under it and n all pixels of the map under it. What the
+    hole holds is never seen, NaN included. The hole shrinks: m′ is a hole only where the kernel saw nothing known.
+
+    Borders: padding is neither known nor hole. It counts in neither s nor n, so that without a hole the layer equals
+    :class:`torch.nn.Conv2d` with zero padding, and a map whose border is known keeps it known. A kernel that lies on
+    padding alone sees nothing known.
+
+    Args:
+        in_channels: channels of x.
+        out_channels: channels of y.
+        kernel_size: side of the square kernel.
+        stride: step of the kernel.
+        padding: pixels added on each side; ``"same"`` as in :class:`GatedConv2d`.
+        dilation: spacing of the kernel's taps.
+        groups: as in :class:`torch.nn.Conv2d`.
+        bias: learn b. It is not scaled by n / s.
+
+    Shapes:
+        x (B, in_channels, H, W), mask (B, 1, H, W) with 1 = hole, cut at 0.5 → y (B, out_channels, H', W') and the
+        updated mask (B, 1, H', W') in {0, 1}, of the type of the mask.
+
+    Raises:
+        TypeError: x or mask is no floating-point tensor.
+        ValueError: sizes that are not positive; groups that do not divide the channels; ``padding="same"`` for an even
+            kernel at stride 1; shapes that do not match.
+
+    Departs from the paper:
+        Its n is the constant size of the kernel, which counts padding as hole and brightens the borders of a map
+        without a hole. Its mask has a channel for each channel of x; here one mask holds for all.
+
+    Reference:
+        Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018, Eq. 1 and 2.
+
+    Example:
+        >>> layer, mask = PartialConv2d(4, 8, 3), torch.zeros(1, 1, 9, 9)
+        >>> mask[..., 2:7, 2:7] = 1
+        >>> y, smaller = layer(torch.randn(1, 4, 9, 9), mask)
+        >>> y.shape, mask.sum().item(), smaller.sum().item()
+        (torch.Size([1, 8, 9, 9]), 25.0, 9.0)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int | Literal["same"] = "same",
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("in_channels", in_channels),
+            ("out_channels", out_channels),
+            ("kernel_size", kernel_size),
+            ("stride", stride),
+            ("dilation", dilation),
+        ):
+            check_positive(value, name=name)
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups must divide in_channels and out_channels; got {groups} for {in_channels} and {out_channels}."
+            )
+        self.padding = _same_padding(kernel_size, stride, dilation) if padding == "same" else padding
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, self.padding, dilation, groups, bias)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, in_channels, H, W), mask (B, 1, H, W) → y (B, out_channels, H', W'), mask (B, 1, H', W')."""
+        check_image(x, name="x", channels=self.conv.in_channels)
+        check_mask(mask, x, image_name="x")
+        conv, hole = self.conv, mask > 0.5
+        y = F.conv2d(x.masked_fill(hole, 0), conv.weight, None, conv.stride, self.padding, conv.dilation, conv.groups)
+        known = torch.unflatten(self._count(~hole), 2, y.shape[2:])
+        inside = torch.unflatten(self._count(torch.ones_like(hole[:1])), 2, y.shape[2:])
+        ratio = inside.to(torch.promote_types(y.dtype, torch.float32)) / known.clamp(min=1)
+        y = y * ratio.to(y.dtype)
+        if conv.bias is not None:
+            y = y + conv.bias.to(y.dtype)[:, None, None]
+        unseen = known == 0
+        return y.masked_fill(unseen, 0), unseen.to(mask.dtype)
+
+    def _count(self, pixels: Tensor) -> Tensor:
+        """How many of the marked pixels (B, 1, H, W) each position of the kernel covers: (B, 1, H'·W') in float32."""
+        conv = self.conv
+        # Not a convolution of ones: autocast would count in half precision, and some algorithms do not count exactly.
+        columns = F.unfold(pixels.float(), conv.kernel_size, conv.dilation, self.padding, conv.stride)
+        return columns.sum(1, keepdim=True)

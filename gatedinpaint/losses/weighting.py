@@ -1,0 +1,64 @@
+"""The one place where losses are weighed."""
+
+import math
+from collections.abc import Mapping
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from gatedinpaint._checks import check_float
+from gatedinpaint.losses._precision import at_least_float32
+
+
+def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    r"""The total loss from its named terms, every one with a weight of the same name.
+
+    .. math:: L = \sum_t w_t L_t
+
+    A term without a weight would silently not be trained, and a weight without a term would be a typing error that
+    nobody sees: both are refused.
+
+    Args:
+        terms: Scalar losses by name.
+        weights: Finite numbers by name; 0 keeps a term out of the gradient.
+
+    Returns:
+        A scalar. Float32 or wider.
+
+    Raises:
+        TypeError: A term that is not a floating-point tensor, or a weight that is not a number.
+        ValueError: Names that are only among the terms or only among the weights, no terms at all, a term that is not
+            a scalar, or a weight that is not finite.
+
+    >>> weighted_sum({"style": torch.tensor(2.0), "hole": torch.tensor(0.5)}, {"style": 10.0, "hole": 6.0})
+    tensor(23.)
+    """
+    check_terms(terms)
+    check_weights(weights, terms)
+    return torch.stack([weights[name] * at_least_float32(term) for name, term in terms.items()]).sum()
+
+
+def check_terms(terms: Mapping[str, Tensor]) -> None:
+    """Raise unless there are terms and each is a scalar."""
+    if not terms:
+        raise ValueError("terms must hold at least one loss; got none.")
+    for name, term in terms.items():
+        check_float(term, name=f'terms["{name}"]')
+        if term.ndim > 0:
+            raise ValueError(
+                f'terms["{name}"] must be a scalar; got shape {tuple(term.shape)}. Reduce it with .mean() first.'
+            )
+
+
+def check_weights(weights: Mapping[str, float], terms: Mapping[str, Tensor]) -> None:
+    """Raise unless the weights have the names of the terms and are finite numbers."""
+    if different := terms.keys() ^ weights.keys():
+        raise ValueError(
+            f"terms and weights must have the same names; only in one of them: {', '.join(sorted(different))}."
+        )
+    for name, weight in weights.items():
+        if not isinstance(weight, Real):
+            raise TypeError(f'weights["{name}"] must be a number; got {type(weight).__name__}.')
+        if not math.isfinite(weight):
+            raise ValueError(f'weights["{name}"] must be finite; got {weight}.')

@@ -1,0 +1,57 @@
+"""A copy of a network that only predicts."""
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def optimize_for_inference(network: Network) -> Network:
+    """A copy of ``network`` that only predicts; its results agree to rounding.
+
+    - Weights behind a parametrization (spectral norm) are computed once, not at every pass.
+    - Except on CPUs with AVX-512, convolution weights lie channels_last, and with them all maps between the layers and
+      the results: AVX2 convolves faster so, and so should GPUs with tensor cores (not measured).
+    - Nothing is kept for a backward pass: the copy has no gradient.
+
+    The copy is for use, the network for training and for :func:`save_model`.
+
+    Args:
+        network: for example an :class:`InpaintGenerator`; it is not changed.
+
+    Returns:
+        The copy, in eval mode, of the same class.
+
+    Example:
+        >>> from gatedinpaint import InpaintGenerator
+        >>> generator = InpaintGenerator(2).eval()
+        >>> image, mask = torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+        >>> fast = optimize_for_inference(generator)(image, mask)
+        >>> torch.allclose(fast.refined, generator(image, mask).refined, atol=1e-4)
+        True
+    """
+    fast = copy.deepcopy(network).eval().requires_grad_(False)
+    for module in list(fast.modules()):
+        if parametrize.is_parametrized(module):
+            _compute_weights(module)
+    on_cpu = all(parameter.device.type == "cpu" for parameter in fast.parameters())
+    # With AVX-512 both layouts convolve at the machine's limit, and the enlarging layers are cheaper in the plain one.
+    plain = on_cpu and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return fast.to(memory_format=torch.contiguous_format if plain else torch.channels_last)
+
+
+def _compute_weights(module: nn.Module) -> None:
+    """Replace what is computed by a parametrization with its value.
+
+    Not by ``parametrize.remove_parametrizations``: it takes the attribute from the class, which a copy shares with the
+    module that it was made of.
+    """
+    values = {name: getattr(module, name).detach().clone() for name in module.parametrizations}  # type: ignore[union-attr]
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    for name, value in values.items():
+        setattr(module, name, nn.Parameter(value, requires_grad=False))

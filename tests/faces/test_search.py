@@ -1,0 +1,123 @@
+"""The search with a stand-in for the detector: it sees what it is told to, if that is wide enough in its view."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gatedinpaint.faces._search import LEVELS, Look, find_faces, windows
+from gatedinpaint.faces.face import Face
+from gatedinpaint.faces.regions import MIRROR
+from gatedinpaint.image import Photo
+
+SHAPE = np.random.default_rng(0).uniform(-0.5, 0.5, (478, 2))
+SHAPE[[10, 152]] = (0, -0.5), (0, 0.5)
+
+
+def scene(*faces: tuple[int, int, int], size: tuple[int, int] = (900, 1200)) -> Photo:
+    """Faces as patches whose colour tells the side: (x, y, side), sides under 128."""
+    photo = np.zeros((*size, 3), np.uint8)
+    for x, y, side in faces:
+        photo[y : y + side, x : x + side, 0] = side
+        photo[y : y + side, x : x + side // 2, 1] = 255
+    return photo
+
+
+def detector(*, disagree: bool = False) -> tuple[Look, list[tuple[int, ...]]]:
+    """Finds whole patches of at least 0.12 of the view; ``disagree``: its landmarks land anywhere, as on a texture."""
+    looks: list[tuple[int, ...]] = []
+    rng = np.random.default_rng(1)
+
+    def look(photo: Photo) -> list[Face]:
+        looks.append(photo.shape)
+        found = []
+        for side in sorted({*photo[..., 0].ravel().tolist()} - {0}):
+            rows, columns = np.nonzero(photo[..., 0] == side)
+            if len(rows) != side * side or side < 0.12 * max(photo.shape):
+                continue  # cut off by the view's border, or too small for it
+            mirrored = photo[rows.min(), columns.min(), 1] == 0
+            shape = rng.uniform(-0.5, 0.5, (478, 2)) if disagree else SHAPE
+            shape = shape[MIRROR] * (-1, 1) if mirrored else shape
+            centre = np.array([columns.mean(), rows.mean()])
+            points = (shape * (side - 1) + centre).astype(np.float32)
+            found.append(Face(points, np.zeros(478, np.float32), yaw=-20.0 if mirrored else 20.0, pitch=0.0, roll=0.0))
+        return found
+
+    return look, looks
+
+
+@pytest.mark.parametrize("size", [(100, 100), (900, 1200), (3000, 1000), (16, 4000)])
+@pytest.mark.parametrize("level", LEVELS)
+def test_windows_cover_the_photo_and_overlap(size: tuple[int, int], level: float) -> None:
+    times = np.zeros(size, int)
+    for top, left, height, width in windows(size, level):
+        assert (height, width) == tuple(min(round(level * max(size)), length) for length in size)
+        part = times[top : top + height, left : left + width]
+        assert part.shape == (height, width)
+        part += 1
+    assert times.min() == 1
+
+
+def test_windows_overlap_by_a_third() -> None:
+    lefts = sorted({window.left for window in windows((900, 900), 0.5)})
+    assert lefts == [0, 225, 450]
+    assert [window.left for window in windows((100, 1000), 0.3)] == [0, 175, 350, 525, 700]
+
+
+@pytest.mark.parametrize("place", [(0, 0), (1176, 876), (587, 433), (301, 299), (800, 100)])
+def test_a_face_of_two_percent_is_found_anywhere(place: tuple[int, int]) -> None:
+    look, _ = detector()
+    (face,) = find_faces(scene((*place, 24)), look, 1)
+    np.testing.assert_allclose(face.landmarks, SHAPE * 23 + np.array(place) + 11.5, atol=1e-3)
+    assert face.yaw == 20
+
+
+def test_several_faces_once_each_and_the_largest_first() -> None:
+    look, _ = detector()
+    places = [(30, 40, 26), (700, 600, 60), (400, 300, 120), (1000, 100, 40)]
+    found = find_faces(scene(*places, size=(900, 1200)), look, 4)
+    assert [round(float(np.ptp(face.landmarks[[10, 152], 1]))) for face in found] == [119, 59, 39, 25]
+
+
+def test_stops_when_enough_are_found() -> None:
+    look, looks = detector()
+    assert len(find_faces(scene((100, 100, 120), size=(400, 400)), look, 1)) == 1
+    assert looks == [(400, 400, 3)]  # in plain view: one look
+    look, looks = detector()
+    assert len(find_faces(scene((100, 100, 100), (700, 600, 26)), look, 1)) == 1
+    assert (600, 600, 3) in looks and (360, 360, 3) not in looks  # 100 pixels show in a window of 600: no smaller ones
+
+
+def test_what_the_mirror_does_not_confirm_is_no_face() -> None:
+    look, looks = detector(disagree=True)
+    assert find_faces(scene((500, 400, 60)), look, 1) == []
+    assert len(looks) > 50
+
+
+def test_no_face_costs_a_bounded_number_of_looks() -> None:
+    look, looks = detector()
+    assert find_faces(np.zeros((900, 1200, 3), np.uint8), look, 5) == []
+    assert len(looks) == 1 + 1 + 2 * 2 + 3 * 2 + 5 * 4 + 9 * 7  # the photo, its mirror image, four levels of windows
+
+
+def test_a_face_only_seen_in_the_mirror_is_given_unmirrored() -> None:
+    look, _ = detector()
+
+    def half_blind(view: Photo) -> list[Face]:
+        return [face for face in look(view) if face.yaw < 0]
+
+    (face,) = find_faces(scene((300, 200, 110), size=(400, 600)), half_blind, 1)
+    assert face.yaw == 20
+    np.testing.assert_allclose(face.landmarks, SHAPE * 109 + (354.5, 254.5), atol=1e-3)
+
+
+def _shifted(look: Look, by: float) -> Callable[[Photo], list[Face]]:
+    return lambda photo: [dataclasses.replace(face, landmarks=face.landmarks + np.float32(by)) for face in look(photo)]
+
+
+@pytest.mark.parametrize(("shift", "faces"), [(1.0, 1), (6.0, 0)])
+def test_the_two_views_may_differ_by_six_hundredths(shift: float, faces: int) -> None:
+    # A detector that is off by (d, d) in the view is off by (-d, d) in the mirrored one: 2 d apart, of a height of 99.
+    look, _ = detector()
+    assert len(find_faces(scene((500, 400, 100)), _shifted(look, shift), 1)) == faces
