@@ -41,7 +41,7 @@ lint: $(VENV)/.test  ## Check style, format and types
 docs: $(VENV)/.system $(VENV)/.docs $(VENV)/.demo  ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-bench: $(VENV)/.bench  ## Measure speed and memory; writes benchmarks/results/speed.json
+bench: $(VENV)/.bench  ## Measure speed and memory; writes benchmarks/results/speed.{json,md,png}
 	$(BIN)/python -m benchmarks.speed
 
 clean:  ## Remove what was built, but not .venv
@@ -60,7 +60,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(PIP) install -e ".[faces,losses,metrics,train,docs,dev]"
+	$(PIP) install -e ".[faces,losses,metrics,train,onnx,docs,dev]"
 	$(PIP) install $(LANDMARK_MODEL)
 	@touch $@
 
@@ -69,7 +69,7 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
-	$(PIP) install -e .
+	$(PIP) install -e ".[faces,losses,metrics,docs]"
 	@touch $@
 
 $(VENV)/.system: | $(BIN)/python

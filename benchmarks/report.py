@@ -45,7 +45,11 @@ def plot(results: dict[str, Any], path: Path) -> None:
             axes.plot([wanted, wanted], [place - 0.42, place + 0.42], color="black", linewidth=2)
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.set_xscale("log")
-    axes.set_xlim(right=1.6 * max((row["ratios"][form] for row, form in bars), default=1))
+    shown = [value for row, form in bars for value in (row["ratios"][form], row["wanted"].get(form, 1.0))]
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(min([0.8, *shown]) / 1.2, 1.6 * max([1.0, *shown]))  # ticks outside would widen it
     axes.set_yticks(range(len(bars)), [f"{row['title']}  ·  {form}" for row, form in bars], fontsize=8)
     axes.set_ylim(-0.6, len(bars) - 0.4)
     axes.set_xlabel("times faster than the form named; black marks: wanted")

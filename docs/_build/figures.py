@@ -8,15 +8,18 @@ from types import ModuleType
 from typing import Any
 
 DRAW = Path(__file__).parent / "draw"
+WEIGHTS = Path(__file__).parents[2] / "examples/mask_removal/weights/model.safetensors"
 FIGURES = Path(__file__).parents[1] / "assets" / "generated"
 
 
 def on_pre_build(config: Any) -> None:
-    """Called by mkdocs: draws what is missing or older than the script that draws it."""
+    """Called by mkdocs: draws what is missing or older than the scripts that draw and the weights that are shown."""
+    shared = max(path.stat().st_mtime for path in (WEIGHTS, *DRAW.glob("_*.py")))
     for script in sorted(DRAW.glob("[!_]*.py")):
         module = load(script)
         figures = [FIGURES / name for name in module.FIGURES]
-        if all(figure.exists() and figure.stat().st_mtime > script.stat().st_mtime for figure in figures):
+        newest = max(shared, script.stat().st_mtime)
+        if all(figure.exists() and figure.stat().st_mtime > newest for figure in figures):
             continue
         with tempfile.TemporaryDirectory() as folder:
             module.draw(Path(folder))

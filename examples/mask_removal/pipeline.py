@@ -25,6 +25,7 @@ from gatedinpaint.faces import (
     face_height,
     find_face_mask,
     paste,
+    paste_window,
     scale_to_hold,
     warp_reference,
 )
@@ -129,7 +130,7 @@ def remove_mask(
         if len(masked) > 1:
             raise ValueError(
                 f"reference shows one person, but {len(masked)} people in the photo wear a face mask. "
-                "Choose one with faces=0 (the largest), 1, …"
+                "Choose one: 0 is the largest, then 1, …"
             )
         with timer("landmarks"):
             reference = check_photo(reference, name="reference")
@@ -152,14 +153,11 @@ def remove_mask(
         with timer("generator"):
             generated = _generate(generator, aligned.photo, mask, warped, known)
         with timer("paste"):
-            result = paste(
-                result,
-                aligned.restore(generated),
-                own,
-                resolution=1 / math.sqrt(np.linalg.det(aligned.matrix[:, :2])),
-                feather=0.6 * margin,
-            )
-            guided = aligned.restore(known)
+            resolution = 1 / math.sqrt(np.linalg.det(aligned.matrix[:, :2]))
+            window = paste_window(own, resolution)
+            drawn = aligned.restore(generated, window=window)
+            result = paste(result, drawn, own, resolution=resolution, feather=0.6 * margin)
+            guided = aligned.restore(known, window=window)
             origin[own] = np.where(guided[own], Origin.GUIDED, Origin.INVENTED)
             hole |= own
         filled.append(FilledFace(face, face_mask, own, aligned, warped))
@@ -213,7 +211,11 @@ def _faces(landmarker: Landmarker, photo: np.ndarray, name: str) -> list[Face]:
 
 
 def _grown(hole: np.ndarray, radius: float) -> np.ndarray:
-    return cv2.distanceTransform(np.uint8(~hole), cv2.DIST_L2, cv2.DIST_MASK_5) <= radius
+    grown, margin = np.zeros_like(hole), math.ceil(radius)
+    x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
+    around = np.s_[max(0, y - margin) : y + height + margin, max(0, x - margin) : x + width + margin]
+    grown[around] = cv2.distanceTransform(np.uint8(~hole[around]), cv2.DIST_L2, cv2.DIST_MASK_5) <= radius
+    return grown
 
 
 class _Timer:

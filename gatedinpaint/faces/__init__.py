@@ -5,7 +5,7 @@ from gatedinpaint.faces.align import AlignedFace, align, scale_to_hold
 from gatedinpaint.faces.face import Face, Landmarker, NoFaceError
 from gatedinpaint.faces.given_landmarks import landmarks_from
 from gatedinpaint.faces.landmarks import FaceLandmarker
-from gatedinpaint.faces.paste import paste
+from gatedinpaint.faces.paste import paste, paste_window
 from gatedinpaint.faces.pose import HeadPose, head_pose
 from gatedinpaint.faces.reference import WarpedReference, warp_reference
 from gatedinpaint.faces.regions import (
@@ -52,6 +52,7 @@ __all__ = [
     "mask_polygon",
     "mirror_landmarks",
     "paste",
+    "paste_window",
     "polygon_hole",
     "scale_to_hold",
     "segment_face_mask",

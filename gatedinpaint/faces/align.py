@@ -55,11 +55,12 @@ class AlignedFace:
         covered: Hole = resample(hole.astype(np.uint8) * 255, self.matrix, (size, size), border="constant") > 0
         return covered
 
-    def restore(self, crop: NDArray[Any]) -> NDArray[Any]:
+    def restore(self, crop: NDArray[Any], *, window: tuple[slice, slice] | None = None) -> NDArray[Any]:
         """Put something drawn on the crop into an empty frame of the source photo's size.
 
         Args:
             crop: (size, size) or (size, size, 3) of the crop's size: uint8 (a photo), bool (a hole) or float (any map).
+            window: the rows and columns of the source photo that are wanted, by default all; the others stay empty.
 
         Returns:
             The same type at the source's size, (H, W) or (H, W, 3): 0 or False outside the crop.
@@ -77,6 +78,9 @@ class AlignedFace:
         left, top = (max(0, math.floor(value)) for value in corners.min(0))
         right, bottom = (math.ceil(value) + 1 for value in corners.max(0))
         right, bottom = min(width, right), min(height, bottom)
+        if window is not None:
+            (first_row, last_row, _), (first, last, _) = window[0].indices(height), window[1].indices(width)
+            left, top, right, bottom = max(left, first), max(top, first_row), min(right, last), min(bottom, last_row)
         restored = np.zeros((height, width, *crop.shape[2:]), dtype=crop.dtype)
         if left >= right or top >= bottom:
             return restored
@@ -84,8 +88,8 @@ class AlignedFace:
         to_rectangle = _inverted(self.matrix) - [[0, 0, left], [0, 0, top]]
         values = crop.astype(np.float32) if crop.dtype != np.uint8 else crop
         values = resample(values, to_rectangle, (bottom - top, right - left), border="replicate")
-        x, y = np.arange(left, right), np.arange(top, bottom)[:, None]
-        in_crop = [row[0] * x + row[1] * y + row[2] for row in self.matrix]
+        x, y = np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32)[:, None]
+        in_crop = [row[0] * x + (row[1] * y + row[2]) for row in self.matrix.astype(np.float32)]
         inside = np.logical_and.reduce([(value >= -0.5) & (value < edge) for value in in_crop])
         values = values > 0.5 if crop.dtype == np.bool_ else values.astype(crop.dtype)
         restored[top:bottom, left:right][inside] = values[inside]
@@ -201,8 +205,15 @@ def resample(array: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, 
         "replicate": cv2.BORDER_REPLICATE,
         "constant": cv2.BORDER_CONSTANT,
     }
-    # When shrinking, render at the source's resolution, so that every pixel is met, and average whole blocks.
+    # When shrinking, render at the source's resolution, so that every pixel is met, and average whole blocks. When
+    # shrinking by much, most of the averaging comes first: it is cheaper on straight blocks.
     factor = math.ceil(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))) - 1e-6)
+    if factor >= 4:
+        height, width = (max(1, round(side / (factor // 2))) for side in array.shape[:2])
+        scale = np.array([array.shape[1] / width, array.shape[0] / height])
+        array = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
+        matrix = np.column_stack([matrix[:, :2] * scale, matrix[:, :2] @ ((scale - 1) / 2) + matrix[:, 2]])
+        factor = math.ceil(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))) - 1e-6)
     fine = matrix * factor + [[0, 0, (factor - 1) / 2], [0, 0, (factor - 1) / 2]]
     warped: NDArray[Any] = cv2.warpAffine(
         array,

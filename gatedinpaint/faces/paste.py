@@ -15,8 +15,11 @@ _MAX_STEP = 48.0
 """Largest correction of colour at the seam, in grey levels: more is cloth or hair, not skin in other light."""
 _CALM = 25
 """Percentile of local contrast that counts as grain: skin between the edges, not the edges."""
-_FEWEST = 100
-"""Pixels from which grain is measured; with fewer there is none to match."""
+_SQUARE, _FEWEST = 6, 6
+"""Side of the squares in which grain is measured, and how many it takes; with fewer there is none to match."""
+_NEAR = np.array([64.0, 15.0, 15.0])
+"""Colours count as alike up to this difference in Y, Cr and Cb."""
+_TILE = 512
 
 
 def paste(
@@ -76,42 +79,65 @@ def paste(
     result = photo.copy()
     if not hole.any():
         return result
-    window = _window(hole, margin=round(max(8.0, 24 * resolution)))
-    part, inside = photo[window].astype(np.float32), hole[window]
-    fill = np.asarray(generated[window], np.float32)
-    if not np.isfinite(fill).all():
+    window = paste_window(hole, resolution)
+    part, inside, drawn = photo[window], hole[window], np.asarray(generated[window])
+    if not np.isfinite(drawn).all():
         raise ValueError("generated must be finite in the hole and around it; got NaN or infinity.")
+    fill = drawn.astype(np.float32)
     if not inside.all():
-        fill = fill + _seam(part, fill, inside, resolution)
+        fill += _seam(part, fill, inside, resolution)
     if grain:
-        fill = _add_grain(part, fill, inside, resolution, np.random.default_rng(seed))
+        fill += _grain(part, fill, inside, resolution, np.random.default_rng(seed))
     if feather > 0:
         weight = np.minimum(_distance(inside) / (feather + 1), 1)[..., None]
         fill = weight * fill + (1 - weight) * part
-    result[window][inside] = fill.round().clip(0, 255).astype(np.uint8)[inside]
+    cv2 = require("cv2", "faces")
+    result[window][inside] = cv2.add(fill, 0.0, dtype=cv2.CV_8U)[inside]  # rounds and clips
     return result
 
 
-def _seam(photo: _Floats, fill: _Floats, hole: Hole, resolution: float) -> NDArray[np.floating]:
+def paste_window(hole: Hole, resolution: float = 1.0) -> tuple[slice, slice]:
+    """The rows and columns that :func:`paste` looks at: the hole and eight pixels of the generator around it.
+
+    Args:
+        hole: bool (H, W) with at least one pixel.
+        resolution: as for :func:`paste`.
+
+    Example:
+        >>> hole = np.zeros((100, 80), bool)
+        >>> hole[40:60, 50:60] = True
+        >>> paste_window(hole, 2.0)
+        (slice(24, 76, None), slice(34, 76, None))
+    """
+    margin = round(max(8.0, 8 * resolution))
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
+    )
+
+
+def _seam(photo: Photo, fill: _Floats, hole: Hole, resolution: float) -> _Floats:
     """The correction (H, W, 3) that closes the step at the border and fades inside, found at the generator's scale."""
     cv2 = require("cv2", "faces")
     factor = max(1.0, resolution)
     height, width = (max(4, round(side / factor)) for side in hole.shape)
-    visible = 1 - hole.astype(np.float32)
+    visible = (~hole).astype(np.uint8)
 
     def shrink(array: _Floats) -> _Floats:
         small: _Floats = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
         return small
 
-    known = shrink(visible)
-    step = shrink((photo - fill) * visible[..., None]) / np.maximum(known, 1e-3)[..., None]
+    known = shrink(visible.astype(np.float32))
+    step = shrink(cv2.subtract(photo, fill, mask=visible, dtype=cv2.CV_32F)) / np.maximum(known, 1e-3)[..., None]
     step = step.clip(-_MAX_STEP, _MAX_STEP)
     near = cv2.dilate((known < 0.99).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     trust = known * near / (1 + (np.abs(step).mean(-1) / (_MAX_STEP / 2)) ** 2)
     spread = _spread(step, np.where(known > 0.5, trust, 0).astype(np.float32))
     reach = math.sqrt(float(hole.sum())) / 6 / factor
     fading = np.exp(-_distance(known < 0.5) / reach)[..., None]
-    enlarged: _Floats = cv2.resize(spread * fading, (hole.shape[1], hole.shape[0]), interpolation=cv2.INTER_LINEAR)
+    correction = (spread * fading).astype(np.float32)
+    enlarged: _Floats = cv2.resize(correction, (hole.shape[1], hole.shape[0]), interpolation=cv2.INTER_LINEAR)
     return enlarged
 
 
@@ -133,52 +159,68 @@ def _spread(values: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArr
     return blended
 
 
-def _add_grain(photo: _Floats, fill: _Floats, hole: Hole, resolution: float, rng: np.random.Generator) -> _Floats:
-    """Top up the finest octaves of the fill with noise to the contrast of calm places of the same colour around it."""
+def _grain(photo: Photo, fill: _Floats, hole: Hole, resolution: float, rng: np.random.Generator) -> _Floats:
+    """Noise (H, W, 3) with the contrast, octave by octave, of calm places around the hole of the fill's colour."""
     cv2 = require("cv2", "faces")
-    octaves = math.ceil(math.log2(max(1.0, resolution))) + 1
-    octaves = min(octaves, int(math.log2(min(hole.shape))) - 2)
-    fill = np.where(hole[..., None], fill, photo)  # at the border the photo goes on: no edge that is not in the result
-    example, level = cv2.cvtColor(photo / 255, cv2.COLOR_RGB2YCrCb), cv2.cvtColor(fill / 255, cv2.COLOR_RGB2YCrCb)
-    inside = hole.astype(np.uint8)
-    alike = _alike(example, level, hole).astype(np.uint8)
-    bands = []
-    for _ in range(octaves):
-        size = (level.shape[1], level.shape[0])
-        below_example, below = cv2.pyrDown(example), cv2.pyrDown(level)
-        band, wanted_band = level - cv2.pyrUp(below, dstsize=size), example - cv2.pyrUp(below_example, dstsize=size)
-        amid = cv2.erode(alike, np.ones((5, 5), np.uint8))  # a band's edges reach into their surroundings
-        if amid.sum() >= _FEWEST and inside.any():
-            wanted, found = _calm_contrast(wanted_band, amid > 0), _calm_contrast(band, inside > 0)
-            noise = rng.standard_normal(band.shape, dtype=np.float32)
-            noise -= cv2.pyrUp(cv2.pyrDown(noise), dstsize=size)
-            band = band + np.sqrt(np.maximum(wanted**2 - found**2, 0)) / noise.std((0, 1)) * noise
-        bands.append(band)
-        example, level = below_example, below
-        inside, alike = (
-            cv2.resize(x, (level.shape[1], level.shape[0]), interpolation=cv2.INTER_NEAREST) for x in (inside, alike)
-        )
-    for band in reversed(bands):
-        level = cv2.pyrUp(level, dstsize=(band.shape[1], band.shape[0])) + band
-    grained: _Floats = cv2.cvtColor(level.astype(np.float32), cv2.COLOR_YCrCb2RGB) * 255
-    return grained
+    finer_than_generated = math.ceil(math.log2(max(1.0, resolution)))
+    octaves = min(finer_than_generated, int(math.log2(min(hole.shape))) - 2, int(math.log2(_TILE)) - 2)
+    level = cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb)
+    alike = _alike(level, fill, hole).astype(np.uint8)
+    # One tile of noise, repeated: its ends meet, and no eye finds a period of 512 pixels in grain.
+    grain = np.zeros((_TILE, _TILE, 3), np.float32)
+    for octave in range(octaves):
+        below = cv2.pyrDown(level)
+        band = cv2.subtract(level, cv2.pyrUp(below, dstsize=level.shape[1::-1]), dtype=cv2.CV_32F)
+        contrast = _calm_contrast(band, alike)
+        if contrast is not None:
+            noise = rng.standard_normal((_TILE >> octave, _TILE >> octave, 3), dtype=np.float32)
+            noise -= _up(cv2.pyrDown(noise, borderType=cv2.BORDER_WRAP))
+            noise *= contrast / noise.std((0, 1))
+            for _ in range(octave):
+                noise = _up(noise)
+            grain += noise
+        level = below
+        alike = cv2.resize(alike, level.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    grain -= grain.mean((0, 1))
+    back = np.array([[1, 1, 1], [1.403, -0.714, 0], [0, -0.344, 1.773]], np.float32)  # YCrCb → RGB, JPEG's
+    repeats = [-(-side // _TILE) for side in hole.shape]
+    return np.tile(grain @ back, (*repeats, 1))[: hole.shape[0], : hole.shape[1]]
 
 
-def _alike(photo: _Floats, fill: _Floats, hole: Hole) -> Hole:
-    """Pixels outside the hole of the colour that fills it, both YCrCb in 0…1: skin and not what is behind it."""
+def _up(periodic: _Floats) -> _Floats:
+    """Twice the size, of an array whose opposite borders meet; OpenCV's pyrUp knows no such border."""
     cv2 = require("cv2", "faces")
-    usual = np.median(fill[hole][:: max(1, int(hole.sum()) // 10_000)], axis=0)
-    near = (np.abs(cv2.blur(photo, (5, 5)) - usual) < [0.25, 0.06, 0.06]).all(-1)
+    wide = np.pad(periodic, ((2, 2), (2, 2), (0, 0)), mode="wrap")
+    doubled: _Floats = cv2.pyrUp(wide)[4:-4, 4:-4]
+    return doubled
+
+
+def _alike(photo: Photo, fill: _Floats, hole: Hole) -> Hole:
+    """Pixels outside the hole of the colour that fills it: skin and not what is behind it. ``photo`` is YCrCb."""
+    cv2 = require("cv2", "faces")
+    inner = fill[hole]
+    inner = inner[:: max(1, len(inner) // 10_000)].clip(0, 255).astype(np.uint8)
+    usual = np.median(cv2.cvtColor(inner[None], cv2.COLOR_RGB2YCrCb)[0], axis=0)
+    low, high = usual - _NEAR, usual + _NEAR
+    near = cv2.inRange(cv2.blur(photo, (5, 5)), low, high) > 0
     outside = cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
     alike: Hole = near & outside
     return alike
 
 
-def _calm_contrast(band: _Floats, where: Hole) -> _Floats:
-    """Root mean square of a band, by channel, in small squares: that of the calm squares (3,)."""
+def _calm_contrast(band: _Floats, where: NDArray[np.uint8]) -> _Floats | None:
+    """Root mean square of a band, by channel, in the calm ones of small squares (3,); None with too few squares."""
     cv2 = require("cv2", "faces")
-    power = cv2.blur(band * band, (7, 7))[where]
-    contrast: _Floats = np.sqrt(np.percentile(power[:: max(1, len(power) // 20_000)], _CALM, axis=0)).astype(np.float32)
+    size = band.shape[1] // _SQUARE, band.shape[0] // _SQUARE
+    if min(size) < 1:
+        return None
+    power = cv2.resize(cv2.multiply(band, band), size, interpolation=cv2.INTER_AREA)
+    # A band's edges reach into their surroundings.
+    amid = cv2.erode(where, np.ones((5, 5), np.uint8), borderValue=1).astype(np.float32)
+    squares = power[cv2.resize(amid, size, interpolation=cv2.INTER_AREA) > 0.99]
+    if len(squares) < _FEWEST:
+        return None
+    contrast: _Floats = np.sqrt(np.percentile(squares, _CALM, axis=0)).astype(np.float32)
     return contrast
 
 
@@ -187,14 +229,6 @@ def _distance(inside: Hole) -> _Floats:
     cv2 = require("cv2", "faces")
     distance: _Floats = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return distance
-
-
-def _window(hole: Hole, *, margin: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
-    )
 
 
 def _check(photo: Photo, generated: NDArray[Any], hole: Hole, resolution: float, feather: float) -> None:

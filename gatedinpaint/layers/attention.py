@@ -28,6 +28,10 @@ class SelfAttention2d(nn.Module):
     Shapes:
         x (B, channels, H, W) → y of the same shape.
 
+    Raises:
+        TypeError: x is no floating-point tensor.
+        ValueError: x of another shape; channels or a reduction that are not positive.
+
     Reference:
         Zhang et al., "Self-Attention Generative Adversarial Networks", ICML 2019; its products are not scaled by 1/√d.
 
@@ -69,7 +73,8 @@ class MultiScaleSelfAttention(nn.Module):
         A sequence of features (B, channels[i], Hᵢ, Wᵢ) → a list of the same shapes.
 
     Raises:
-        ValueError: no channels, or another number of maps than of channels.
+        TypeError: a map is no floating-point tensor.
+        ValueError: no channels, another number of maps than of channels, or a map of another shape.
 
     Reference:
         Li et al., "DeepGIN: Deep Generative Inpainting Network for Extreme Image Inpainting", ECCVW 2020.
@@ -151,6 +156,7 @@ class _BlockwiseAttention(torch.autograd.Function):
             down_products = (down_output[..., rows].mT @ value).sub_(row_sums[:, rows]) * weights
             down_query[..., rows] = key @ down_products.mT
             down_key.baddbmm_(query[..., rows], down_products)
+            del weights, down_products  # or the next block's would stand beside them
         return down_query, down_key, down_value
 
 

@@ -54,8 +54,10 @@ class GatedConv2d(nn.Module):
         x (B, in_channels, H, W) → y (B, out_channels, H', W'), in the memory layout of x.
 
     Raises:
-        ValueError: an unknown gate; sizes that are not positive; groups that do not divide the channels;
-            ``padding="same"`` for an even kernel at stride 1, where no symmetric padding keeps the size.
+        TypeError: x is no floating-point tensor.
+        ValueError: x of another shape, or too small for the kernel or its border; an unknown gate; sizes that are not
+            positive; groups that do not divide the channels; ``padding="same"`` for an even kernel at stride 1, where
+            no symmetric padding keeps the size.
 
     Departs from the paper:
         The released code used one filter for both feature and gate; the paper's formula has two, and so has this.
@@ -133,6 +135,7 @@ class GatedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
         check_image(x, name="x", channels=self.conv.in_channels)
+        check_size(x, self.conv)
         if self.gate_conv is None:
             return self._gated(*self._halves(self.conv(x)))
         return self._gated(self.conv(x), self.gate_conv(x))
@@ -168,6 +171,10 @@ class GatedUpsample2d(nn.Module):
 
     Shapes:
         x (B, in_channels, H, W) → y (B, out_channels, scale_factor · H, scale_factor · W).
+
+    Raises:
+        TypeError: x is no floating-point tensor.
+        ValueError: x of another shape; an unknown mode; whatever :class:`GatedConv2d` refuses.
 
     Departs from the paper:
         Its "dilated gated convolution preceded by a resize" is read as in the released code: nearest ×2, no dilation.
@@ -219,6 +226,18 @@ def _is_plain(layer: GatedConv2d) -> bool:
     conv = layer.conv
     geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
     return geometry == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and layer.gate_conv is None
+
+
+def check_size(x: Tensor, conv: nn.Conv2d) -> None:
+    """Raise unless ``conv`` has a place on x (B, C, H, W), and its border can be made from it."""
+    padding, mode = int(conv.padding[0]), conv.padding_mode
+    smallest = conv.dilation[0] * (conv.kernel_size[0] - 1) + 1 - 2 * padding
+    smallest = max(smallest, {"reflect": padding + 1, "circular": padding}.get(mode, 1))
+    if smallest > 1 and any(side < smallest for side in x.shape[2:]):
+        raise ValueError(
+            f"x must be at least {smallest} pixels high and wide for kernel_size={conv.kernel_size[0]}, "
+            f"dilation={conv.dilation[0]}, padding={padding} with {mode}; got {tuple(x.shape)}."
+        )
 
 
 def _same_padding(kernel_size: int, stride: int, dilation: int) -> int:

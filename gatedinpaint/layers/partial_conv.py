@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image, check_mask, check_positive
-from gatedinpaint.layers.gated_conv import _same_padding
+from gatedinpaint.layers.gated_conv import _same_padding, check_size
 
 
 class PartialConv2d(nn.Module):
@@ -40,8 +40,8 @@ class PartialConv2d(nn.Module):
 
     Raises:
         TypeError: x or mask is no floating-point tensor.
-        ValueError: sizes that are not positive; groups that do not divide the channels; ``padding="same"`` for an even
-            kernel at stride 1; shapes that do not match.
+        ValueError: x too small for the kernel; sizes that are not positive; groups that do not divide the channels;
+            ``padding="same"`` for an even kernel at stride 1; shapes that do not match.
 
     Departs from the paper:
         Its n is the constant size of the kernel, which counts padding as hole and brightens the borders of a map
@@ -90,6 +90,7 @@ class PartialConv2d(nn.Module):
         """x (B, in_channels, H, W), mask (B, 1, H, W) → y (B, out_channels, H', W'), mask (B, 1, H', W')."""
         check_image(x, name="x", channels=self.conv.in_channels)
         check_mask(mask, x, image_name="x")
+        check_size(x, self.conv)
         conv, hole = self.conv, mask > 0.5
         y = F.conv2d(x.masked_fill(hole, 0), conv.weight, None, conv.stride, self.padding, conv.dilation, conv.groups)
         known = torch.unflatten(self._count(~hole), 2, y.shape[2:])

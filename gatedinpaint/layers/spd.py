@@ -27,7 +27,8 @@ class SPDResBlock(nn.Module):
         x (B, channels, H, W) → y of the same shape.
 
     Raises:
-        ValueError: no dilations, or channels that they do not divide.
+        TypeError: x is no floating-point tensor.
+        ValueError: x of another shape; no dilations, or channels that they do not divide.
 
     Reference:
         Li et al., "DeepGIN: Deep Generative Inpainting Network for Extreme Image Inpainting", ECCVW 2020.

@@ -46,6 +46,7 @@ class VGGFeatures(nn.Module):
 
     Raises:
         ImportError: ``weights=None`` without torchvision.
+        TypeError: An image that is not a floating-point tensor.
         RuntimeError: ``weights=None``, and the weights came neither from the cache nor by download.
         ValueError: An unknown ``net``, a state dict of another network, an ``input_range`` that is empty; in the
             forward pass an image that is not (B, 3, H, W), is under 16 pixels, or is outside ``input_range``.

@@ -40,6 +40,10 @@ def dilate(mask: Tensor, radius: int) -> Tensor:
         mask: float (B, 1, H, W) in {0, 1}.
         radius: pixels, 0 or more.
 
+    Raises:
+        TypeError: a mask that is not a floating-point tensor.
+        ValueError: a mask of another shape, or a negative radius.
+
     Example:
         >>> dilate(torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
         [0.0, 1.0, 1.0, 1.0, 0.0]
@@ -52,6 +56,10 @@ def dilate(mask: Tensor, radius: int) -> Tensor:
 
 def erode(mask: Tensor, radius: int) -> Tensor:
     """Shrink the hole by ``radius`` pixels in every direction; beyond the border counts as hole.
+
+    Raises:
+        TypeError: a mask that is not a floating-point tensor.
+        ValueError: a mask of another shape, or a negative radius.
 
     Example:
         >>> erode(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
@@ -70,6 +78,10 @@ def feather(mask: Tensor, radius: int) -> Tensor:
     Args:
         mask: float (B, 1, H, W) in {0, 1}.
         radius: width of the ramp in pixels, 0 or more. 0 returns the mask.
+
+    Raises:
+        TypeError: a mask that is not a floating-point tensor.
+        ValueError: a mask of another shape, or a negative radius.
 
     Example:
         >>> feather(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()

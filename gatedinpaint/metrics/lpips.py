@@ -37,6 +37,7 @@ class LPIPS(nn.Module):
 
     Raises:
         ImportError: without the packages ``lpips`` and ``torchvision``: ``pip install "gatedinpaint[metrics]"``.
+        TypeError: an image that is not a floating-point tensor.
         RuntimeError: the trunk's weights came neither from torchvision's cache nor by download.
         ValueError: an unknown ``net``; in the forward pass images that are not (B, 3, H, W) or differ in shape, are
             too small, or lie outside [−1, 1].

@@ -22,7 +22,8 @@ class SNPatchDiscriminator(nn.Module):
         image (B, 3, H, W) in [−1, 1], mask (B, 1, H, W) with 1 = hole → logits (B, 8c, ⌈H/64⌉, ⌈W/64⌉), no sigmoid.
 
     Raises:
-        ValueError: shapes that do not match.
+        TypeError: image or mask is no floating-point tensor.
+        ValueError: a width that is not positive; shapes that do not match.
 
     Departs from the paper:
         Its Eq. 2 and 3 show the discriminator an input and an output image; text and released code show it image and

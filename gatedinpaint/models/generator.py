@@ -39,7 +39,8 @@ class CoarseNet(nn.Module):
         x (B, in_channels, H, W), H and W multiples of 4 → (B, 3, H, W) in [−1, 1].
 
     Raises:
-        ValueError: another shape.
+        TypeError: x is no floating-point tensor.
+        ValueError: another shape; an odd width.
 
     Reference:
         Lumetti et al., "Mask inpainting with a GAN network". 5,399,123 parameters at c = 32 without reference.
@@ -93,7 +94,8 @@ class RefineNet(nn.Module):
         x (B, in_channels, H, W), H and W multiples of 16 → image (B, 3, H, W) and embedding (B, 16c).
 
     Raises:
-        ValueError: another shape.
+        TypeError: x is no floating-point tensor.
+        ValueError: another shape; an odd width.
 
     Reference:
         Lumetti et al., "Mask inpainting with a GAN network", after Li et al., "DeepGIN", ECCVW 2020. 62,829,142
@@ -163,8 +165,9 @@ class InpaintGenerator(nn.Module):
         weights; the others may be of any floating-point type.
 
     Raises:
-        ValueError: shapes that do not match, a reference for a generator without reference channels, a reference_mask
-            without reference.
+        TypeError: an argument is no floating-point tensor.
+        ValueError: an odd width, shapes that do not match, a reference for a generator without reference channels, a
+            reference_mask without reference.
 
     Departs from the paper:
         The hole is zero after normalising to [−1, 1]; the coarse result is composited before it is refined; the refined

@@ -1,5 +1,6 @@
 """Geometric warps of images."""
 
-from gatedinpaint.warp.tps import DegenerateControlPointsError, ThinPlateSpline, sample_image, warp_image
+from gatedinpaint.warp.sample import sample_image, warp_image
+from gatedinpaint.warp.tps import DegenerateControlPointsError, ThinPlateSpline
 
 __all__ = ["DegenerateControlPointsError", "ThinPlateSpline", "sample_image", "warp_image"]

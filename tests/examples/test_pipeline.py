@@ -141,7 +141,7 @@ def test_asking_for_what_is_not_there(
         remove_mask(group[0], generator, group[1], faces=3)
     with pytest.raises(ValueError, match='faces must be "masked", "all" or a number from 0 on'):
         remove_mask(group[0], generator, group[1], faces="some")
-    with pytest.raises(ValueError, match="2 people in the photo wear a face mask. Choose one"):
+    with pytest.raises(ValueError, match="2 people in the photo wear a face mask. Choose one: 0"):
         remove_mask(group[0], generator, group[1], reference=photo)
     with pytest.raises(MaskNotFoundError, match="no face mask found"):
         remove_mask(photo, generator, landmarker)

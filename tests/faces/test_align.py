@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import skimage.transform
 
-from gatedinpaint.faces import AlignedFace, Face, align
+from gatedinpaint.faces import AlignedFace, Face, align, scale_to_hold
 from gatedinpaint.image import Photo
 
 
@@ -81,6 +81,52 @@ def test_restore_keeps_place_and_type(aligned: AlignedFace) -> None:
     assert restored.dtype == np.bool_
     centre = np.argwhere(restored).mean(0)[::-1]
     np.testing.assert_allclose(centre, aligned.to_source(np.array([[128, 150]]))[0], atol=0.3)
+
+
+def test_restore_fills_a_window_alone(aligned: AlignedFace) -> None:
+    whole = aligned.restore(aligned.photo)
+    part = aligned.restore(aligned.photo, window=(slice(100, 200), slice(None, 260)))
+    assert np.array_equal(part[100:200, :260], whole[100:200, :260]) and whole[100:200, :260].any()
+    part[100:200, :260] = 0
+    assert not part.any()
+    assert not aligned.restore(aligned.photo, window=(slice(0, 0), slice(None))).any()
+
+
+def test_a_hole_covers_every_pixel_that_it_touches(photo: Photo, face: Face) -> None:
+    for size in (64, 512):
+        aligned = align(photo, face.landmarks, size=size, scale=1.25)
+        for x, y in ((250, 150), (230, 120)):
+            hole = np.zeros(photo.shape[:2], bool)
+            hole[y, x] = True
+            place = aligned.to_crop(np.array([[x, y]]))[0].round().astype(int)
+            covered = aligned.cover(hole)
+            assert covered[place[1], place[0]]
+            assert covered.sum() <= max(9, 6 * np.linalg.det(aligned.matrix[:, :2]) + 16)
+    with pytest.raises(ValueError, match="hole must be"):
+        aligned.cover(hole[1:])
+
+
+def test_scale_shows_more_of_the_surroundings(photo: Photo, face: Face) -> None:
+    usual, wide = align(photo, face.landmarks, size=128), align(photo, face.landmarks, size=192, scale=1.5)
+    assert (usual.scale, wide.scale) == (1.0, 1.5)
+    np.testing.assert_allclose(wide.matrix[:, :2], usual.matrix[:, :2], atol=1e-12)
+    np.testing.assert_allclose(wide.landmarks, usual.landmarks + 32, atol=1e-3)
+    with pytest.raises(ValueError, match="scale must be more than 0"):
+        align(photo, face.landmarks, scale=0)
+
+
+def test_a_hole_that_leaves_the_square_gets_a_larger_one(photo: Photo, face: Face) -> None:
+    hole = np.zeros((900, 512), bool)
+    hole[120:170, 195:250] = True
+    assert scale_to_hold(face.landmarks, hole) == 1.0
+    hole[120:210, 195:250] = True
+    scale = scale_to_hold(face.landmarks, hole)
+    assert 1.0 < scale < 1.5
+    covered = align(np.zeros((900, 512, 3), np.uint8), face.landmarks, size=128, scale=scale).cover(hole)
+    assert not covered[[0, -1]].any() and not covered[:, [0, -1]].any()
+    hole[150:] = True
+    assert scale_to_hold(face.landmarks, hole) == 1.5
+    assert scale_to_hold(face.landmarks, np.zeros((900, 512), bool)) == 1.0
 
 
 def test_a_face_at_the_border_is_continued_and_restored_inside(photo: Photo, face: Face) -> None:

@@ -21,7 +21,7 @@ def test_outside_the_hole_every_byte_stays(resolution: float, grain: bool) -> No
     before = photo.copy()
     hole = _disc(240, 60)
     generated = np.full(photo.shape, 120.0)
-    result = paste(photo, generated, hole, resolution=resolution, feather=5, grain=grain)
+    result = paste(photo, generated, hole, resolution=np.float64(resolution), feather=5, grain=grain)
     assert np.array_equal(result[~hole], photo[~hole])
     assert np.array_equal(photo, before)
     assert (result[hole] != photo[hole]).any(axis=1).mean() > 0.9
@@ -88,11 +88,14 @@ def test_a_clean_photo_gets_no_grain_and_what_is_behind_the_face_does_not_count(
     assert (inner - flat[0, 0]).std() < 1.5  # the street's own deviation is 74
 
 
-def test_detail_that_was_generated_gets_no_grain_on_top() -> None:
+def test_octaves_that_the_generator_draws_get_no_grain() -> None:
     photo, hole = _noise(8), _disc(240, 60)
-    already = np.random.default_rng(7).normal(150, 8, photo.shape[:2])[..., None] + [20, 0, -20]
-    result = paste(photo, already, hole, resolution=3).astype(float)
-    assert result[_disc(240, 50)].std(0) == pytest.approx(already[_disc(240, 50)].std(0), rel=0.1)
+    flat = np.full(photo.shape, 150.0) + [20, 0, -20]
+    core = _disc(240, 45)
+    by_resolution = [paste(photo, flat, hole, resolution=r)[core].std() for r in (0.5, 1.0, 2.0, 4.0)]
+    without = paste(photo, flat, hole, grain=False)[core].std()
+    assert by_resolution[0] == by_resolution[1] == without
+    assert by_resolution[2] < by_resolution[3]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (16, 17)])

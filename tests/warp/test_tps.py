@@ -99,18 +99,39 @@ def all_pixels(height: int, width: int) -> torch.Tensor:
     return torch.tensor([(x, y) for y in range(height) for x in range(width)], dtype=torch.float64)
 
 
+def in_pixels(grid: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    height, width = size
+    return (grid.reshape(-1, 2) + 1) * torch.tensor([width / 2, height / 2]) - 0.5
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (37, 53), (130, 200)])  # the last takes several blocks
 @pytest.mark.parametrize("input_size", [None, (64, 31)])
 def test_grid_is_scipys_map_of_all_pixels(size: tuple[int, int], input_size: tuple[int, int] | None) -> None:
     source, target = random_points(30, seed=0, scale=60.0), random_points(30, seed=1, scale=60.0)
     source[0] = torch.tensor([0.0, 0.0])  # a control point on a pixel
-    grid = ThinPlateSpline.fit(source, target).grid(size, input_size=input_size)
+    grid = ThinPlateSpline.fit(source, target).grid(size, input_size=input_size, exact=True)
     assert grid.shape == (1, *size, 2)
     assert grid.dtype == torch.float64
-    height, width = input_size or size
-    mapped = (grid.reshape(-1, 2) + 1) * torch.tensor([width / 2, height / 2]) - 0.5
     expected = RBFInterpolator(source, target, kernel="thin_plate_spline", degree=1)(all_pixels(*size))
-    torch.testing.assert_close(mapped, torch.from_numpy(expected), rtol=0, atol=1e-8)
+    torch.testing.assert_close(in_pixels(grid, input_size or size), torch.from_numpy(expected), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("count", [3, 10, 30, 100])
+@pytest.mark.parametrize("bending", [0.002, 0.02, 0.2])  # of the size; beyond what float32 can hold too
+@pytest.mark.parametrize("seed", [0, 1])
+def test_fast_grid_is_right_to_a_thousandth_of_a_pixel(count: int, bending: float, seed: int) -> None:
+    source = random_points(count, seed=seed, scale=512.0)
+    noise = torch.randn(count, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    spline, size = ThinPlateSpline.fit(source, source + 512 * bending * noise), (96, 512)
+    fast, exact = (in_pixels(spline.grid(size, exact=exact), size) for exact in (False, True))
+    torch.testing.assert_close(fast, exact, rtol=0, atol=1e-3)
+
+
+def test_moderate_warps_take_the_fast_way() -> None:
+    y, x = torch.meshgrid(torch.arange(5.0), torch.arange(6.0), indexing="ij")
+    source = 80 * torch.stack([x, y], -1).reshape(-1, 2)
+    spline = ThinPlateSpline.fit(source, source + 5 * torch.randn(30, 2, generator=torch.Generator().manual_seed(0)))
+    assert not torch.equal(spline.grid((400, 480)), spline.grid((400, 480), exact=True))
 
 
 def test_grid_has_the_gradient_of_calling_the_spline() -> None:
