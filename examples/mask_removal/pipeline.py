@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 
+from examples.mask_removal.reference import reference_channels
 from gatedinpaint import InpaintGenerator, image_to_photo, load_model, photo_to_image
 from gatedinpaint.faces import (
     AlignedFace,
@@ -27,7 +28,6 @@ from gatedinpaint.faces import (
     paste,
     paste_window,
     scale_to_hold,
-    warp_reference,
 )
 from gatedinpaint.image import check_photo
 
@@ -126,7 +126,7 @@ def remove_mask(
     with timer("find the hole"):
         masked = _face_masks(photo, found, required=faces != "all")
     second: tuple[np.ndarray, np.ndarray] | None = None
-    if reference is not None:
+    if reference is not None and masked:
         if len(masked) > 1:
             raise ValueError(
                 f"reference shows one person, but {len(masked)} people in the photo wear a face mask. "
@@ -143,13 +143,15 @@ def remove_mask(
         with timer("find the hole"):
             margin = MARGIN * face_height(face.landmarks)
             own = _grown(face_mask.hole, margin) & ~hole  # of two faces side by side the larger keeps its pixels
+            if not own.any():
+                continue
             scale = scale_to_hold(face.landmarks, own)
             aligned = align(photo, face.landmarks, size=round(size * scale), scale=scale)
             mask = aligned.cover(own)
         warped, known = None, np.zeros(mask.shape, bool)
         if second is not None:
             with timer("warp the reference"):
-                warped, known = warp_reference(*second, aligned.landmarks, mask.shape, target=aligned.photo, hole=mask)
+                warped, known = reference_channels(*second, aligned.photo, aligned.landmarks, mask)
         with timer("generator"):
             generated = _generate(generator, aligned.photo, mask, warped, known)
         with timer("paste"):
@@ -191,7 +193,7 @@ def _face_masks(photo: np.ndarray, faces: list[Face], *, required: bool) -> list
 def _chosen(faces: list[Face], which: Literal["masked", "all"] | int) -> list[Face]:
     if which in ("masked", "all"):
         return faces
-    if not isinstance(which, int) or which < 0:
+    if isinstance(which, bool) or not isinstance(which, int | np.integer) or which < 0:
         raise ValueError(f'faces must be "masked", "all" or a number from 0 on; got {which!r}.')
     if which >= len(faces):
         raise NoFaceError(

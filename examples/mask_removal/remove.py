@@ -16,7 +16,6 @@ from gatedinpaint import PhotoError, read_photo, write_photo
 from gatedinpaint.faces import FaceLandmarker
 from gatedinpaint.image import read_exif
 
-_MAX_FACES = 20
 ORIGIN_COLOURS = {Origin.ORIGINAL: (0, 0, 0), Origin.GUIDED: (0, 160, 80), Origin.INVENTED: (220, 60, 60)}
 
 
@@ -53,6 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
         help="masked (the default): every face with a mask, an error if none has; all: the same without the error; "
         "a number: that face, 0 being the largest",
     )
+    parser.add_argument(
+        "--max-faces",
+        type=int,
+        default=20,
+        metavar="N",
+        help="look for at most this many faces (default: 20); with 1 the search ends at the first, a second sooner",
+    )
     parser.add_argument("--keep-location", action="store_true", help="keep where the photo was taken in the result")
     parser.add_argument("--save-steps", type=Path, metavar="PNG", help="also write a picture of all steps side by side")
     parser.add_argument("--save-map", type=Path, metavar="PNG", help="also write which pixels are guided and invented")
@@ -72,7 +78,7 @@ def _run(options: argparse.Namespace) -> Removal:
     _check_outputs(outputs, inputs, force=options.force)
     photo = read_photo(options.photo)
     reference = read_photo(options.reference) if options.reference else None
-    landmarker = FaceLandmarker(max_faces=_MAX_FACES)
+    landmarker = FaceLandmarker(max_faces=options.max_faces)
     removal = remove_mask(photo, load_default(), landmarker, reference=reference, faces=options.faces)
     exif = read_exif(options.photo, location=options.keep_location)
     write_photo(options.output, removal.photo, overwrite=options.force, exif=exif)

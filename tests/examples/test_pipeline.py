@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from examples.mask_removal.pipeline import MARGIN, WEIGHTS, Origin, _generate, load_default, remove_mask
+from examples.mask_removal.reference import LEAST_CONFIDENCE, reference_channels
 from examples.mask_removal.views import View, seen_otherwise
 from gatedinpaint import InpaintGenerator
 from gatedinpaint.faces import (
@@ -16,6 +17,7 @@ from gatedinpaint.faces import (
     draw_face_mask,
     face_height,
     landmarks_from,
+    warp_reference,
 )
 
 
@@ -131,6 +133,26 @@ def test_one_of_several_faces(group: tuple[np.ndarray, Landmarker], which: int, 
     assert removal.hole.sum() == removal.hole[:, columns].sum() > 0
 
 
+def test_a_face_found_twice_is_filled_once(masked: np.ndarray, landmarker: FaceLandmarker) -> None:
+    landmarks = landmarker.detect(masked)[0].landmarks
+    generator = InpaintGenerator(2).eval()
+    removal = remove_mask(masked, generator, landmarks_from([landmarks, landmarks]), faces="all")
+    assert len(removal.faces) == 1
+    one = remove_mask(masked, generator, landmarks_from(landmarks), faces=np.int64(0))
+    assert np.array_equal(removal.photo, one.photo)
+
+
+def test_the_reference_is_left_out_where_it_is_unsure(photo: np.ndarray, landmarker: FaceLandmarker) -> None:
+    landmarks = landmarker.detect(photo)[0].landmarks
+    hole = np.zeros(photo.shape[:2], bool)
+    second, moved = seen_otherwise(photo, landmarks, View(mirrored=True, turn=0.3))
+    warped, known = reference_channels(second, moved, photo, landmarks, hole)
+    sure = warp_reference(second, moved, landmarks, photo.shape[:2], target=photo, hole=hole)
+    assert known.any() and not known[sure.confidence <= LEAST_CONFIDENCE].any()
+    assert (sure.known & ~known).any()
+    assert not warped[~known].any() and np.array_equal(warped[known], sure.photo[known])
+
+
 def test_asking_for_what_is_not_there(
     group: tuple[np.ndarray, Landmarker], photo: np.ndarray, landmarker: FaceLandmarker
 ) -> None:
@@ -145,6 +167,8 @@ def test_asking_for_what_is_not_there(
         remove_mask(group[0], generator, group[1], reference=photo)
     with pytest.raises(MaskNotFoundError, match="no face mask found"):
         remove_mask(photo, generator, landmarker)
+    with pytest.raises(ValueError, match="a number from 0 on; got True"):
+        remove_mask(group[0], generator, group[1], faces=True)
     nothing_done = remove_mask(photo, generator, landmarker, faces="all")
     assert np.array_equal(nothing_done.photo, photo) and nothing_done.photo is not photo
     assert not nothing_done.hole.any() and nothing_done.faces == []

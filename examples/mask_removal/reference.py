@@ -1,0 +1,28 @@
+"""The reference as the generator sees it, in training and in use: warped, relit, and left out where it is unsure."""
+
+import numpy as np
+
+from gatedinpaint.faces import warp_reference
+
+LEAST_CONFIDENCE = 0.2
+"""What is shown with less is mostly background: measured by ``python -m benchmarks.faces_reference``."""
+
+
+def reference_channels(
+    second: np.ndarray, second_landmarks: np.ndarray, photo: np.ndarray, landmarks: np.ndarray, hole: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Warp a second photo of a person onto the first.
+
+    Args:
+        second: uint8 RGB of any size, and its landmarks (478, 2).
+        second_landmarks: in pixels of ``second``.
+        photo: uint8 RGB (H, W, 3), the first photo, and its landmarks.
+        landmarks: in pixels of ``photo``.
+        hole: bool (H, W); no colour of the photo is looked at in there.
+
+    Returns:
+        The warped photo, uint8 (H, W, 3), black where it is not known, and where it is known, bool (H, W).
+    """
+    warped = warp_reference(second, second_landmarks, landmarks, photo.shape[:2], target=photo, hole=hole)
+    known = warped.known & (warped.confidence > LEAST_CONFIDENCE)
+    return np.where(known[..., None], warped.photo, np.uint8(0)), known
