@@ -1,8 +1,11 @@
 """Holes found in photos with face masks, against the true pixels.
 
-    python -m benchmarks.faces_segmentation [--triplets DIR] [--faces TAR [--limit N]] [--photos DIR] [--sheet OUT.png]
+    python -m benchmarks.faces_segmentation [--triplets DIR [--truth-shift N]] [--faces TAR [--limit N]]
+        [--photos DIR] [--sheet OUT.png]
 
 - ``--triplets``: a folder of ``NAME_masked.jpg`` and ``NAME_seg.png``, the face mask's pixels in white.
+  ``--truth-shift N`` adds the rows against the truth moved by N pixels to the left and up, for sets whose truth lies
+  beside the drawn pixels.
 - ``--faces``: a tar of aligned bare faces. Face masks of every style are drawn onto them, so their pixels are known
   exactly; the landmarks are found in the drawn photo. The bare faces themselves say how often a bare face passes.
 - ``--photos``: a folder of photos with worn face masks without truth: for the sheet only.
@@ -16,15 +19,18 @@ import io
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import cv2
 import numpy as np
 
 from gatedinpaint.faces import (
+    MASK_STYLES,
     FaceLandmarker,
     FaceMask,
     MaskNotFoundError,
+    MaskStyle,
+    SegmentationMethod,
     draw_face_mask,
     find_face_mask,
     mask_polygon,
@@ -32,8 +38,6 @@ from gatedinpaint.faces import (
 )
 from gatedinpaint.image import read_photo
 
-Method = Literal["contour", "kmeans"]
-Style = Literal["surgical", "ffp2", "cloth", "black"]
 POOR = 0.8
 TILE = 256
 
@@ -44,9 +48,11 @@ class Photo(NamedTuple):
     truth: np.ndarray | None
 
 
-def triplets(folder: Path) -> Iterator[Photo]:
+def triplets(folder: Path, shift: int) -> Iterator[Photo]:
     for path in sorted(folder.glob("*_masked.jpg")):
-        truth = read_photo(path.with_name(path.name.replace("_masked.jpg", "_seg.png")))[..., 0] > 127
+        true = read_photo(path.with_name(path.name.replace("_masked.jpg", "_seg.png")))[..., 0] > 127
+        truth = np.zeros_like(true)
+        truth[: true.shape[0] - shift, : true.shape[1] - shift] = true[shift:, shift:]
         yield Photo(path.stem.removesuffix("_masked"), read_photo(path), truth)
 
 
@@ -64,7 +70,7 @@ def bare_faces(path: Path, limit: int) -> list[Photo]:
         return [Photo(name, read_photo(io.BytesIO(file.read())), None) for name, file in files if file]
 
 
-def drawn(faces: Sequence[Photo], style: Style, landmarker: FaceLandmarker) -> Iterator[Photo]:
+def drawn(faces: Sequence[Photo], style: MaskStyle, landmarker: FaceLandmarker) -> Iterator[Photo]:
     for seed, (name, photo, _) in enumerate(faces):
         found = landmarker.detect(photo)
         if found:
@@ -76,7 +82,7 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
     return float((first & second).sum() / max(1, (first | second).sum()))
 
 
-def found_or_none(photo: np.ndarray, landmarks: np.ndarray, method: Method) -> FaceMask | None:
+def found_or_none(photo: np.ndarray, landmarks: np.ndarray, method: SegmentationMethod) -> FaceMask | None:
     try:
         return find_face_mask(photo, landmarks, method=method)
     except MaskNotFoundError:
@@ -108,7 +114,7 @@ def tile(item: Photo, landmarks: np.ndarray, face_mask: FaceMask | None) -> np.n
 
 def evaluate(title: str, items: Iterator[Photo], landmarker: FaceLandmarker, tiles: list[np.ndarray]) -> None:
     """Print the table's rows of a set, and add its photos to the sheet."""
-    scores: dict[str, list[float]] = {"polygon": [], **{method: [] for method in get_args(Method)}}
+    scores: dict[str, list[float]] = {"polygon": [], **{method: [] for method in get_args(SegmentationMethod)}}
     undetected, refused, fallen_back = [], [], []
     for item in items:
         faces = landmarker.detect(item.photo)
@@ -116,7 +122,7 @@ def evaluate(title: str, items: Iterator[Photo], landmarker: FaceLandmarker, til
             undetected.append(item.name)
             continue
         landmarks = faces[0].landmarks
-        for method in get_args(Method) if item.truth is not None else ("contour",):
+        for method in get_args(SegmentationMethod) if item.truth is not None else ("contour",):
             found = found_or_none(item.photo, landmarks, method)
             if item.truth is not None:
                 scores[method].append(iou(found.hole, item.truth) if found else 0.0)
@@ -140,6 +146,7 @@ def evaluate(title: str, items: Iterator[Photo], landmarker: FaceLandmarker, til
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Found holes against true ones.")
     parser.add_argument("--triplets", type=Path)
+    parser.add_argument("--truth-shift", type=int, default=0, help="pixels; also measure with the truth moved")
     parser.add_argument("--faces", type=Path)
     parser.add_argument("--limit", type=int, default=100, help="faces taken from the tar")
     parser.add_argument("--photos", type=Path)
@@ -150,10 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     landmarker, tiles = FaceLandmarker(), list[np.ndarray]()
     print(f"{'set':20} {'method':8} {'faces':>5} {'mean':>7} {'median':>7} {'poor':>7} {'worst':>7}")
     if options.triplets:
-        evaluate("triplets", triplets(options.triplets), landmarker, tiles)
+        evaluate("triplets", triplets(options.triplets, 0), landmarker, tiles)
+        if options.truth_shift:
+            moved = triplets(options.triplets, options.truth_shift)
+            evaluate(f"triplets, moved by {options.truth_shift}", moved, landmarker, [])
     if options.faces:
         faces = bare_faces(options.faces, options.limit)
-        for style in get_args(Style):
+        for style in MASK_STYLES:
             evaluate(f"drawn, {style}", drawn(faces, style, landmarker), landmarker, tiles)
         found = [(item, landmarker.detect(item.photo)) for item in faces]
         with_face = [(item.photo, detected[0].landmarks) for item, detected in found if detected]

@@ -3,6 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+HEADER = (
+    *("work", "compared with", "its time", "ours", "times faster", "wanted"),
+    *("its extra memory", "ours", "share", "at most"),
+    *("GMAC", "GFLOP/s", "of peak"),
+)
+MISSED = "✗"
+
 
 def markdown(results: dict[str, Any]) -> str:
     """One line per case and form that ours is compared with."""
@@ -10,19 +17,48 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         f"{host['processor']}, threads: {host['threads']}, torch {host['torch']};"
         f" median of {results['repeats']} runs, in turns.",
+        f"{MISSED}: less than wanted. Peak: {host['matmul_gflops']:.0f} GFLOP/s in a product of matrices.",
         "",
-        "| work | compared with | its time | ours | times faster | wanted | its extra memory | ours |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(HEADER)} |",
+        "|---" * len(HEADER) + "|",
     ]
     for row in results["rows"]:
-        peaks = row.get("peak_bytes", {})
-        for form, ratio in row["ratios"].items():
-            wanted = f"{row['wanted'][form]:g}" if form in row["wanted"] else ""
-            times = [_milliseconds(row["seconds"][name]) for name in (form, "ours")]
-            memory = [_megabytes(peaks[name]) for name in (form, "ours")] if form in peaks else ["", ""]
-            cells = [row["title"], form, *times, f"{ratio:.2f}", wanted, *memory]
+        for place, form in enumerate(row["ratios"]):
+            rate = _rate(row, host["matmul_gflops"]) if place == 0 else ["", "", ""]  # it is ours, whatever the form
+            cells = [row["title"], form, *_speed(row, form), *_memory(row, form), *rate]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _speed(row: dict[str, Any], form: str) -> list[str]:
+    times = [_milliseconds(row["seconds"][name]) for name in (form, "ours")]
+    ratio, wanted = row["ratios"][form], row["wanted"].get(form)
+    if wanted is None:
+        return [*times, f"{ratio:.2f}", ""]
+    return [*times, f"{ratio:.2f}{_mark(ratio >= wanted)}", f"{wanted:g}"]
+
+
+def _memory(row: dict[str, Any], form: str) -> list[str]:
+    peaks = row.get("peak_bytes", {})
+    if form not in peaks:
+        return ["", "", "", ""]
+    most = row["wanted_memory"]
+    limit = "" if most is None else f"{most:g}"
+    if peaks[form] is None or peaks["ours"] is None:
+        return [_megabytes(peaks[form]), _megabytes(peaks["ours"]), "n/a", limit]
+    share = peaks["ours"] / max(peaks[form], 1)
+    kept = most is None or share <= most
+    return [_megabytes(peaks[form]), _megabytes(peaks["ours"]), f"{share:.2f}{_mark(kept)}", limit]
+
+
+def _rate(row: dict[str, Any], peak: float) -> list[str]:
+    if "gflops" not in row:
+        return ["", "", ""]
+    return [f"{row['gmac']:.3g}", f"{row['gflops']:.0f}", f"{100 * row['gflops'] / peak:.0f} %"]
+
+
+def _mark(kept: bool) -> str:
+    return "" if kept else f" {MISSED}"
 
 
 def plot(results: dict[str, Any], path: Path) -> None:

@@ -71,9 +71,10 @@ def measure(case: Case, *, repeats: int, quick: bool) -> dict[str, Any]:
         "wanted": {} if quick else dict(case.wanted),  # not meant for small inputs
     }
     if case.gmac is not None:
+        row["gmac"] = case.gmac
         row["gflops"] = 2 * case.gmac / seconds["ours"]
     if case.wanted_memory is not None:
-        row["wanted_memory"] = case.wanted_memory
+        row["wanted_memory"] = None if quick else case.wanted_memory
         row["peak_bytes"] = {
             form: peak_memory_in_fresh_process(case.name, form, quick=quick) for form in (next(iter(forms)), "ours")
         }

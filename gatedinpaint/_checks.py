@@ -1,19 +1,23 @@
 """Checks of arguments. Every message says what was expected, what was got, and how to mend it."""
 
+from collections.abc import Sequence
+from typing import SupportsIndex
+
+import torch
 from torch import Tensor
 
 
-def check_float(tensor: Tensor, *, name: str) -> None:
+def check_float(tensor: Tensor, *, name: str, remedy: str = "Convert it with {name}.float().") -> None:
     """Raise unless ``tensor`` is a floating-point tensor."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor; got {type(tensor).__name__}.")
     if not tensor.is_floating_point():
-        raise TypeError(f"{name} must be a floating-point tensor; got {tensor.dtype}. Convert it with {name}.float().")
+        raise TypeError(f"{name} must be a floating-point tensor; got {tensor.dtype}. {remedy.format(name=name)}")
 
 
 def check_image(image: Tensor, *, name: str = "image", channels: int | None = 3) -> None:
     """Raise unless ``image`` is a float (B, C, H, W) tensor with pixels in it; ``channels=None`` allows any C."""
-    check_float(image, name=name)
+    _check_pixels(image, name=name)
     expected = f"(B, {'C' if channels is None else channels}, H, W)"
     if image.ndim != 4:
         hint = f" For a single image pass {name}[None]." if image.ndim == 3 else ""
@@ -27,7 +31,8 @@ def check_image(image: Tensor, *, name: str = "image", channels: int | None = 3)
 
 def check_mask(mask: Tensor, image: Tensor, *, name: str = "mask", image_name: str = "image") -> None:
     """Raise unless ``mask`` is a float (B, 1, H, W) tensor of the batch, height and width of ``image``."""
-    check_float(mask, name=name)
+    # Integer masks come as 0 and 1 and as 0 and 255.
+    check_float(mask, name=name, remedy="Convert it with ({name} > 0).float(); 1 marks the hole.")
     expected = (image.shape[0], 1, image.shape[2], image.shape[3])
     if tuple(mask.shape) != expected:
         hint = f" For a single mask pass {name}[:, None]; 1 marks the hole." if mask.ndim == 3 else " 1 marks the hole."
@@ -39,13 +44,37 @@ def check_mask(mask: Tensor, image: Tensor, *, name: str = "mask", image_name: s
 
 def check_same_shape(input: Tensor, target: Tensor, *, name: str = "input", other: str = "target") -> None:
     """Raise unless both are floating-point tensors of one shape."""
-    check_float(input, name=name)
-    check_float(target, name=other)
+    _check_pixels(input, name=name)
+    _check_pixels(target, name=other)
     if input.shape != target.shape:
         raise ValueError(f"{name} and {other} must have one shape; got {tuple(input.shape)} and {tuple(target.shape)}.")
+
+
+def check_count(value: int, *, name: str) -> None:
+    """Raise unless ``value`` is a whole number greater than zero."""
+    if not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name} must be one whole number; got {value!r}.")
+    check_positive(int(value), name=name)
 
 
 def check_positive(value: float, *, name: str) -> None:
     """Raise unless ``value`` is greater than zero."""
     if not value > 0:
         raise ValueError(f"{name} must be greater than 0; got {value}.")
+
+
+def check_size(size: tuple[int, int], *, name: str = "size") -> None:
+    """Raise unless ``size`` is (height, width) in whole numbers of 1 or more."""
+    # A tensor has __index__ even when it holds a fraction.
+    whole = isinstance(size, Sequence) and all(isinstance(n, SupportsIndex) and not isinstance(n, Tensor) for n in size)
+    if not whole:
+        raise TypeError(f"{name} must be (height, width) in whole numbers; got {size!r}.")
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"{name} must be (height, width), each 1 or more; got {size}.")
+
+
+def _check_pixels(tensor: Tensor, *, name: str) -> None:
+    """``check_float`` for what may be a photo: turned into floats alone, its pixels would be 0…255."""
+    if isinstance(tensor, Tensor) and tensor.dtype is not torch.bool:
+        check_float(tensor, name=name, remedy="If it is a photo, scale it to [-1, 1]: {name}.float() / 127.5 - 1.")
+    check_float(tensor, name=name)

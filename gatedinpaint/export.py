@@ -16,6 +16,8 @@ __all__ = ["export_onnx"]
 
 # Of results in [-1, 1].
 _TOLERANCE = 1e-4
+# Bytes of weights, from which the exporter puts them into a second file.
+_LARGEST = 1536 * 2**20
 # Tracing takes a length of 1 for a constant; at 17 pixels the smallest map of a generator is 2 × 2.
 _SMALLEST_SIDE = 17
 
@@ -50,7 +52,8 @@ def export_onnx(
         ImportError: without the extra ``[onnx]``.
         FileExistsError: the file is there and ``overwrite`` is not set.
         TypeError: what is not a network, or one whose result is not named ``coarse`` and ``refined``.
-        ValueError: a size under 17 pixels: the smallest map inside must be more than a point.
+        ValueError: a size under 17 pixels: the smallest map inside must be more than a point; more than 1.5 GB of
+            weights, which do not go into one file.
         RuntimeError: the results differ; nothing has been written.
 
     Example:
@@ -64,6 +67,12 @@ def export_onnx(
         raise TypeError(f"model must be a generator, an nn.Module; got {type(model).__name__}.")
     if min(size) < _SMALLEST_SIDE:
         raise ValueError(f"size must be (height, width), each {_SMALLEST_SIDE} pixels or more; got {size}.")
+    weights = 4 * sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+    if weights > _LARGEST:
+        raise ValueError(
+            f"model must have at most {_LARGEST / 2**30:g} GB of weights in float32, as much as one ONNX file takes; "
+            f"got {weights / 2**30:.1f} GB. Build it with fewer base_channels."
+        )
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} is already there. Pass overwrite=True to replace it.")

@@ -129,3 +129,11 @@ def test_generators_at_three_sizes(generator: nn.Module, tmp_path: Path) -> None
             expected = generator(*inputs)
         for name, found in zip(("coarse", "refined"), run(path, *inputs), strict=True):
             torch.testing.assert_close(found, getattr(expected, name), rtol=0, atol=1e-4)
+
+
+def test_more_weights_than_one_file_takes(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        large = InpaintGenerator(80, reference=False)
+    with pytest.raises(ValueError, match=r"at most 1\.5 GB of weights in float32, .*; got 1\.6 GB"):
+        export_onnx(large, tmp_path / "large.onnx")
+    assert list(tmp_path.iterdir()) == []

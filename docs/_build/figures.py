@@ -1,4 +1,7 @@
-"""Draw the figures of the site before it is built. Some show a person, and so they are made, not committed."""
+"""Draw the figures of the site before it is built. Some show a person, and so they are made, not committed.
+
+The plot of the benchmarks is not drawn but copied: it belongs to the measurement beside it.
+"""
 
 import importlib.util
 import shutil
@@ -10,6 +13,7 @@ from typing import Any
 DRAW = Path(__file__).parent / "draw"
 WEIGHTS = Path(__file__).parents[2] / "examples/mask_removal/weights/model.safetensors"
 FIGURES = Path(__file__).parents[1] / "assets" / "generated"
+SPEED = Path(__file__).parents[2] / "benchmarks/results/speed.png"
 
 
 def on_pre_build(config: Any) -> None:
@@ -26,6 +30,8 @@ def on_pre_build(config: Any) -> None:
             FIGURES.mkdir(parents=True, exist_ok=True)
             for figure in figures:
                 shutil.move(Path(folder) / figure.name, figure)
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(SPEED, FIGURES / SPEED.name)
 
 
 def load(script: Path) -> ModuleType:

@@ -1,6 +1,9 @@
 """Faces: landmarks, aligned crops, worn face masks (found and drawn), reference photos. Needs the extra ``[faces]``."""
 
+from gatedinpaint.faces._kmeans import kmeans
 from gatedinpaint.faces._landmark_model import find_face_landmarker_model
+from gatedinpaint.faces._mask_cloth import MaskPattern
+from gatedinpaint.faces._mask_shape import MaskStyle
 from gatedinpaint.faces.align import AlignedFace, align, scale_to_hold
 from gatedinpaint.faces.face import Face, Landmarker, NoFaceError
 from gatedinpaint.faces.given_landmarks import landmarks_from
@@ -20,14 +23,22 @@ from gatedinpaint.faces.regions import (
 from gatedinpaint.faces.segmentation import (
     FaceMask,
     MaskNotFoundError,
+    SegmentationMethod,
     find_face_mask,
-    kmeans,
     segment_face_mask,
 )
-from gatedinpaint.faces.synthetic import MASK_STYLES, draw_face_mask, face_mask_hole
+from gatedinpaint.faces.synthetic import (
+    MASK_COLORS,
+    MASK_PALETTES,
+    MASK_STYLES,
+    draw_face_mask,
+    face_mask_hole,
+)
 
 __all__ = [
     "JAW",
+    "MASK_COLORS",
+    "MASK_PALETTES",
     "MASK_POLYGON",
     "MASK_STYLES",
     "TPS_POINTS",
@@ -38,7 +49,10 @@ __all__ = [
     "HeadPose",
     "Landmarker",
     "MaskNotFoundError",
+    "MaskPattern",
+    "MaskStyle",
     "NoFaceError",
+    "SegmentationMethod",
     "WarpedReference",
     "align",
     "draw_face_mask",

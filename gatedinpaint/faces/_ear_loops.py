@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gatedinpaint._optional import require
-from gatedinpaint.faces._face_window import HEIGHT, SIDE
+from gatedinpaint.faces._face_window import HEIGHT, SIDE, disc
 from gatedinpaint.faces.align import AlignedFace
 from gatedinpaint.faces.regions import CHIN, FOREHEAD
 from gatedinpaint.image import Hole
@@ -32,11 +32,11 @@ def find_ear_loops(window: AlignedFace, cloth: Hole) -> Hole:
     lab = cv2.cvtColor(window.photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     lightness, colour = lab[..., 0], lab[..., 1:]
     usual = np.median(lab[cloth], axis=0)
-    lines = cv2.morphologyEx(lightness, cv2.MORPH_TOPHAT, _disc(cv2, _WIDEST)) > _LINE_CONTRAST
+    lines = cv2.morphologyEx(lightness, cv2.MORPH_TOPHAT, disc(_WIDEST)) > _LINE_CONTRAST
     lines &= lightness > _LIGHT
     lines &= (np.linalg.norm(colour, axis=-1) < _COLOURLESS) | (np.linalg.norm(colour - usual[1:], axis=-1) < _AS_CLOTH)
     if usual[0] < _DARK_CLOTH:
-        dark = cv2.morphologyEx(lightness, cv2.MORPH_BLACKHAT, _disc(cv2, _WIDEST)) > _LINE_CONTRAST
+        dark = cv2.morphologyEx(lightness, cv2.MORPH_BLACKHAT, disc(_WIDEST)) > _LINE_CONTRAST
         lines |= dark & (lightness < usual[0] + 15)
 
     from_cloth = cv2.distanceTransform((~cloth).astype(np.uint8), cv2.DIST_L2, 3)
@@ -46,7 +46,7 @@ def find_ear_loops(window: AlignedFace, cloth: Hole) -> Hole:
         found |= _lines_from(cv2, lines & zone, from_cloth)
     if not found.any():
         return found.astype(bool)
-    joined = cv2.morphologyEx(cv2.dilate(found, _disc(cv2, _GROWN)) | cloth, cv2.MORPH_CLOSE, _disc(cv2, _GAP))
+    joined = cv2.morphologyEx(cv2.dilate(found, disc(_GROWN)) | cloth, cv2.MORPH_CLOSE, disc(_GAP))
     loops: Hole = (joined > 0) & ~cloth
     return loops
 
@@ -81,7 +81,3 @@ def _lines_from(cv2: Any, lines: Hole, from_cloth: Any) -> Any:
         if distances.min() <= 5 and distances.max() >= 0.05 * HEIGHT:
             chosen[piece] = 1
     return chosen
-
-
-def _disc(cv2: Any, radius: int) -> Any:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

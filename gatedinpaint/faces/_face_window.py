@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatedinpaint._optional import require
-from gatedinpaint.faces.align import AlignedFace, resample
-from gatedinpaint.faces.regions import CHIN, FOREHEAD, MASK_POLYGON, face_height, polygon_hole
+from gatedinpaint.faces._resample import resample
+from gatedinpaint.faces.align import AlignedFace
+from gatedinpaint.faces.regions import CHIN, EYES, FOREHEAD, MASK_POLYGON, face_height, polygon_hole
 from gatedinpaint.image import Hole, Photo
 
 # With every face at one height, sizes are plain pixels and a photo gives the same hole at any resolution.
@@ -21,11 +22,6 @@ SIDE = 288
 _UPPER_FACE = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 447, 346, 347, 348, 349, 399),
     *(197, 174, 120, 119, 118, 117, 227, 127, 162, 21, 54, 103, 67, 109),
-)
-# Eyes with their brows.
-_EYES = (
-    (33, 70, 63, 105, 66, 107, 133, 22, 23, 24, 110, 25),
-    (263, 300, 293, 334, 296, 336, 362, 252, 253, 254, 339, 255),
 )
 
 
@@ -64,9 +60,15 @@ def face_window(photo: Photo, landmarks: NDArray[np.float64]) -> AlignedFace:
 def bare_skin(landmarks: NDArray[np.floating]) -> Hole:
     """Where the window shows skin that no face mask covers: forehead, temples, cheekbones; not the eyes."""
     skin = polygon_hole(landmarks[list(_UPPER_FACE)], (SIDE, SIDE))
-    for eye in _EYES:
+    for eye in EYES:
         skin &= ~polygon_hole(landmarks[list(eye)], (SIDE, SIDE))
     return skin
+
+
+def disc(radius: int) -> Any:
+    """A disc of pixels, for morphology in the window."""
+    cv2 = require("cv2", "faces")
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
 def add_to_hole(hole: Hole, window: AlignedFace, found: Hole) -> None:

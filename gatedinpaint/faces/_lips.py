@@ -9,8 +9,7 @@ from gatedinpaint.faces.regions import polygon_hole
 
 _LIPS = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185]
 
-# How much redder and darker (a* − L*/2) lips are than around them. Over 2 on nine in ten bare faces, under 1.1 on 98 %
-# of the face masks.
+# How much redder and darker (a* − L*/2) lips are than around them; less than this are folds and shade of a face mask.
 _VISIBLE = 1.5
 
 

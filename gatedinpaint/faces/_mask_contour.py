@@ -1,6 +1,7 @@
 """The outline of a worn face mask: the best closed path around the mouth, by colour, edges and shape of the face."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,19 +32,22 @@ _MOST_ODDS = 2.0  # bound of a pixel's log-odds: no pixel decides alone
 # Weights of the parts of the cost, and of a jump between neighbouring rays by the largest that is allowed.
 _COLOUR, _EDGE, _SHAPE, _JUMP, _LARGEST_JUMP = 8.0, 2.0, 0.35, 0.6, 5
 _USUAL_OFFSET, _DEVIATION = -0.02 * HEIGHT, 0.12 * HEIGHT
-_MARGIN = 0.75  # the outline runs outside the blurred edge, pixels of the window
+_MARGIN = 1.25  # the outline runs outside the blurred edge, pixels of the window
 _HALF_CONTRAST = 12.0  # a difference in L*a*b* that counts as half an edge
 
 
 @dataclass(frozen=True, eq=False)
 class MaskContour:
-    """A closed outline in the window, and how clearly it stands out."""
+    """A closed outline in the window, and how far to trust it."""
 
     points: Field
     """(256, 2) points (x, y) of the window."""
-    quality: float
-    """0 to 1: geometric mean of the contrast in log-odds across the upper edge, of the share of the colours inside that
-    the bare skin does not have, and, when no lips are visible, of 1 and 1."""
+    clarity: float
+    """0 to 1, how clearly a face mask stands out: geometric mean of the contrast in log-odds across the upper edge, of
+    the share of the colours inside that the bare skin does not have, and, when no lips are visible, of 1 and 1."""
+    plausibility: float
+    """0 to 1: the share of its convex hull that the outline fills, to the power of 4, times the square of the share
+    of the inside that has rather the colours of the face mask than those around it."""
 
 
 def find_contour(window: AlignedFace) -> MaskContour:
@@ -91,8 +95,17 @@ def find_contour(window: AlignedFace) -> MaskContour:
     contrast = ((side[0] - side[1]).mean(1) / (2 * _MOST_ODDS))[_UPPER_EDGE].mean()
     own_colour = 1 - np.minimum(colour_density(cells[inside]), skin).sum()
     # Hidden lips speak for a face mask too, and count as much as contrast and colour together.
-    quality = float(max(0.0, contrast) * max(0.0, own_colour)) ** (0.5 if lips_visible(lab, points) else 0.25)
-    return MaskContour(centre + _DIRECTIONS * (shape + offset + _MARGIN)[:, None], quality)
+    clarity = float(max(0.0, contrast) * max(0.0, own_colour)) ** (0.5 if lips_visible(lab, points) else 0.25)
+    outline = centre + _DIRECTIONS * (shape + offset + _MARGIN)[:, None]
+    area = np.maximum(shape[:, None] + _OFFSETS, 0) * (np.arange(len(_OFFSETS)) <= path[:, None])
+    plausibility = _solidity(cv2, outline) ** 4 * float(area[odds >= 0].sum() / area.sum()) ** 2
+    return MaskContour(outline, clarity, plausibility)
+
+
+def _solidity(cv2: Any, outline: Field) -> float:
+    """The share of its convex hull that an outline fills. A spike or a bay, which no face mask has, makes it small."""
+    corners = outline.astype(np.float32)
+    return float(cv2.contourArea(corners) / cv2.contourArea(cv2.convexHull(corners)))
 
 
 def _radii(polygon: Field) -> Field:

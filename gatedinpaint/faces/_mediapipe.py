@@ -78,7 +78,7 @@ class MediaPipe:
 
 # MediaPipe scales pictures with pixel corners where pixel centres belong. So a landmark at n of the width lies on the
 # pixel centre n · width, but for half a pixel of the network's 256×256 input along the head's own axes, which is this
-# share of the face's height. Measured on 90 faces, scaled by 1/4…4 and mirrored: nothing is left over across the face.
+# share of the face's height. Measured on faces scaled by 1/4…4 and mirrored: nothing is left over across the face.
 _HALF_INPUT_PIXEL = 0.0022
 
 

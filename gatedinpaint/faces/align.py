@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatedinpaint._optional import require
+from gatedinpaint.faces._checks import check_hole, check_whole
+from gatedinpaint.faces._resample import inverted, resample
 from gatedinpaint.faces.regions import check_landmarks
 from gatedinpaint.image import Hole, Photo, check_photo
 
@@ -39,7 +40,7 @@ class AlignedFace:
 
     def to_source(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map points (N, 2) of the crop to the source photo."""
-        inverse = _inverted(self.matrix)
+        inverse = inverted(self.matrix)
         mapped: NDArray[np.float64] = points @ inverse[:, :2].T + inverse[:, 2]
         return mapped
 
@@ -47,12 +48,14 @@ class AlignedFace:
         """Map a hole (H, W) of the source photo to the crop: every pixel in which any pixel of the hole lies.
 
         Raises:
+            TypeError: a hole that is not bool.
             ValueError: a hole that is not of the source photo's size.
         """
-        if hole.shape != self.source_size:
-            raise ValueError(f"hole must be (H, W) = {self.source_size} as the source photo; got {hole.shape}.")
+        check_hole(hole, self.source_size, matching="the source photo")
         size = len(self.photo)
-        covered: Hole = resample(hole.astype(np.uint8) * 255, self.matrix, (size, size), border="constant") > 0
+        # Not bytes: one pixel of the hole may be less than 1/255 of a pixel of the crop.
+        share = resample(hole.astype(np.float32), self.matrix, (size, size), border="constant")
+        covered: Hole = share > 1e-6
         return covered
 
     def restore(self, crop: NDArray[Any], *, window: tuple[slice, slice] | None = None) -> NDArray[Any]:
@@ -85,7 +88,7 @@ class AlignedFace:
         if left >= right or top >= bottom:
             return restored
 
-        to_rectangle = _inverted(self.matrix) - [[0, 0, left], [0, 0, top]]
+        to_rectangle = inverted(self.matrix) - [[0, 0, left], [0, 0, top]]
         values = crop.astype(np.float32) if crop.dtype != np.uint8 else crop
         values = resample(values, to_rectangle, (bottom - top, right - left), border="replicate")
         x, y = np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32)[:, None]
@@ -111,8 +114,9 @@ def align(photo: Photo, landmarks: NDArray[np.floating], *, size: int = 256, sca
         scale: side of the square as a multiple of FFHQ's; over 1 it shows more of what is around the face.
 
     Raises:
-        TypeError: a photo that is not uint8.
-        ValueError: a photo that is not (H, W, 3), landmarks that are not finite (478, 2) points or coincide.
+        TypeError: a photo that is not uint8, a size that is not a whole number.
+        ValueError: a photo that is not (H, W, 3), landmarks that are not finite (478, 2) points or coincide, a size or
+            scale out of range.
         ImportError: OpenCV is not installed.
 
     Reference:
@@ -128,8 +132,7 @@ def align(photo: Photo, landmarks: NDArray[np.floating], *, size: int = 256, sca
         ((128, 128, 3), (512, 512, 3))
     """
     photo = check_photo(photo)
-    if size < 1:
-        raise ValueError(f"size must be 1 or more; got {size}.")
+    size = check_whole(size, name="size", least=1)
     if not 0 < scale < math.inf:
         raise ValueError(f"scale must be more than 0; got {scale}.")
     points = check_landmarks(landmarks)
@@ -151,7 +154,8 @@ def scale_to_hold(landmarks: NDArray[np.floating], hole: Hole, *, margin: float 
         largest: the result is at most this, even if the hole reaches further.
 
     Raises:
-        ValueError: landmarks that are not finite (478, 2) points or coincide.
+        TypeError: a hole that is not a numpy array of bool.
+        ValueError: a hole that is not (H, W), landmarks that are not finite (478, 2) points or coincide.
 
     Example:
         >>> landmarks = np.zeros((478, 2))
@@ -167,6 +171,7 @@ def scale_to_hold(landmarks: NDArray[np.floating], hole: Hole, *, margin: float 
         >>> scale_to_hold(landmarks, hole)
         1.25
     """
+    check_hole(hole)
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     if not len(rows):
         return 1.0
@@ -190,39 +195,3 @@ def _crop_matrix(points: NDArray[np.float64], size: int, scale: float) -> NDArra
     # The square's centre falls between the middle pixels of the crop, at (size − 1) / 2.
     offset = (size - 1) / 2 - linear @ (eyes + 0.1 * down)
     return np.column_stack([linear, offset])
-
-
-def _inverted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([linear, -linear @ matrix[:, 2]])
-
-
-def resample(array: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int], *, border: str) -> NDArray[Any]:
-    """Resample by a similarity that maps pixels of ``array`` to pixels of the result, of ``size`` (height, width)."""
-    cv2 = require("cv2", "faces")
-    borders = {
-        "reflect": cv2.BORDER_REFLECT,
-        "replicate": cv2.BORDER_REPLICATE,
-        "constant": cv2.BORDER_CONSTANT,
-    }
-    # When shrinking, render at the source's resolution, so that every pixel is met, and average whole blocks. When
-    # shrinking by much, most of the averaging comes first: it is cheaper on straight blocks.
-    factor = math.ceil(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))) - 1e-6)
-    if factor >= 4:
-        height, width = (max(1, round(side / (factor // 2))) for side in array.shape[:2])
-        scale = np.array([array.shape[1] / width, array.shape[0] / height])
-        array = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
-        matrix = np.column_stack([matrix[:, :2] * scale, matrix[:, :2] @ ((scale - 1) / 2) + matrix[:, 2]])
-        factor = math.ceil(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))) - 1e-6)
-    fine = matrix * factor + [[0, 0, (factor - 1) / 2], [0, 0, (factor - 1) / 2]]
-    warped: NDArray[Any] = cv2.warpAffine(
-        array,
-        fine,
-        (size[1] * factor, size[0] * factor),
-        flags=cv2.INTER_CUBIC if array.dtype == np.uint8 else cv2.INTER_LINEAR,
-        borderMode=borders[border],
-    )
-    if factor == 1:
-        return warped
-    shrunk: NDArray[Any] = cv2.resize(warped, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-    return shrunk

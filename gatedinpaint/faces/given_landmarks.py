@@ -24,7 +24,8 @@ def landmarks_from(source: Points | Callable[[Photo], Points]) -> Landmarker:
             photo, or a function from a photo to such landmarks; an empty list for no face.
 
     Raises:
-        ValueError: landmarks that are not finite (478, 2) or (478, 3) points; from a function, when it is asked.
+        TypeError: anything but arrays, such as a :class:`Face`; from a function, when it is asked.
+        ValueError: landmarks that are not finite (478, 2) or (478, 3) points; likewise.
 
     Example:
         >>> points = np.random.default_rng(0).uniform(0, 64, (478, 2))
@@ -54,13 +55,20 @@ class _Asked:
 
 
 def _faces(points: Points) -> list[Face]:
-    several = [points] if isinstance(points, np.ndarray) and points.ndim == 2 else points
-    faces = [_face(np.asarray(each)) for each in several]
+    if not isinstance(points, (np.ndarray, Sequence)):
+        hint = "an empty list for no face" if points is None else "its landmarks, as in face.landmarks"
+        kind = type(points).__name__
+        raise TypeError(f"landmarks must be an array (478, 2) or a list of them; got {kind}. Pass {hint}.")
+    several = [points] if len(points) and np.ndim(points[0]) == 1 else points  # one face, perhaps as nested lists
+    faces = [_face(each) for each in several]
     return sorted(faces, key=lambda face: float(np.ptp(face.landmarks, axis=0).prod()), reverse=True)
 
 
-def _face(points: NDArray[np.floating]) -> Face:
-    has_depth = points.shape == (LANDMARKS, 3)
-    landmarks = check_landmarks(points[:, :2] if has_depth else points)
-    depth = points[:, 2] if has_depth else np.full(LANDMARKS, np.nan)
+def _face(points: object) -> Face:
+    if isinstance(points, Face):
+        raise TypeError("landmarks must be arrays (478, 2); got a Face. Pass [face.landmarks for face in faces].")
+    values = np.asarray(points)
+    has_depth = values.shape == (LANDMARKS, 3)
+    landmarks = check_landmarks(values[:, :2] if has_depth else values)
+    depth = values[:, 2] if has_depth else np.full(LANDMARKS, np.nan)
     return Face(landmarks.astype(np.float32), depth.astype(np.float32), *head_pose(landmarks))

@@ -17,10 +17,11 @@ class FaceLandmarker:
     """Find faces and their 478 landmarks (Face Mesh topology with irises).
 
     The whole photo is looked at first; that finds faces wider than about a tenth of it. While fewer than ``max_faces``
-    are found, the search goes on in overlapping windows down to faces of 2 % of the photo's longer side. So a photo
-    with a face in plain view costs one look at ``max_faces=1``, while one with no or too few faces costs about a
-    hundred. A face that is small, or found in a window, is looked at again from close by, which makes its landmarks
-    more accurate; it counts when a plain and a mirrored view agree on it.
+    are found, the search goes on in overlapping windows down to faces of 2 % of the photo's width (of half its height,
+    if it is narrower than that). So a photo with a face in plain view costs one look at ``max_faces=1``, while one with
+    no or too few faces costs about a hundred, or two hundred if it is upright. A face that is small, or found in a
+    window, is looked at again from close by, which makes its landmarks more accurate; it counts when a plain and a
+    mirrored view agree on it.
 
     An object may be used by many threads, which take turns. MediaPipe starts at the first :meth:`detect`, in the
     process that calls it: an object made before a fork or pickled to a worker starts afresh there.

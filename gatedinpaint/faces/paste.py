@@ -7,19 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatedinpaint._optional import require
+from gatedinpaint.faces._checks import check_hole
+from gatedinpaint.faces._grain import missing_grain
 from gatedinpaint.image import Hole, Photo, check_photo
 
 _Floats = NDArray[np.float32]
 
 _MAX_STEP = 48.0
 """Largest correction of colour at the seam, in grey levels: more is cloth or hair, not skin in other light."""
-_CALM = 25
-"""Percentile of local contrast that counts as grain: skin between the edges, not the edges."""
-_SQUARE, _FEWEST = 6, 6
-"""Side of the squares in which grain is measured, and how many it takes; with fewer there is none to match."""
-_NEAR = np.array([64.0, 15.0, 15.0])
-"""Colours count as alike up to this difference in Y, Cr and Cb."""
-_TILE = 512
 
 
 def paste(
@@ -42,8 +37,8 @@ def paste(
       fading, and one bad border pixel then tints the whole region.
     * *a hard edge*. Over ``feather`` pixels inside the border, photo and generated pixels are blended.
     * *missing grain*. In every octave of frequency that the generator cannot draw (finer than ``resolution``), noise is
-      added until the contrast is that of calm places of the same colour around the hole: a sharp photo's pores and
-      sensor noise go on, and a soft photo stays soft.
+      added until the contrast in calm places of the filled hole is that of calm places of the same colour around it: a
+      sharp photo's pores and sensor noise go on, a soft photo stays soft, and a fill with grain of its own gets less.
 
     Args:
         photo: uint8 RGB (H, W, 3).
@@ -61,8 +56,9 @@ def paste(
         A new photo. An empty hole gives a copy.
 
     Raises:
-        TypeError: a photo that is not uint8, a hole that is not bool.
-        ValueError: sizes that differ; numbers out of range; generated values that are not finite.
+        TypeError: a photo that is not uint8, a hole that is not bool, generated pixels that are not a numpy array.
+        ValueError: sizes that differ; numbers out of range; generated values that are not finite, or that run over
+            [0, 1] or [−1, 1].
         ImportError: OpenCV is not installed.
 
     Example:
@@ -80,14 +76,13 @@ def paste(
     if not hole.any():
         return result
     window = paste_window(hole, resolution)
-    part, inside, drawn = photo[window], hole[window], np.asarray(generated[window])
-    if not np.isfinite(drawn).all():
-        raise ValueError("generated must be finite in the hole and around it; got NaN or infinity.")
+    part, inside, drawn = photo[window], hole[window], generated[window]
+    _check_values(drawn)
     fill = drawn.astype(np.float32)
     if not inside.all():
         fill += _seam(part, fill, inside, resolution)
     if grain:
-        fill += _grain(part, fill, inside, resolution, np.random.default_rng(seed))
+        fill += missing_grain(part, fill, inside, resolution, np.random.default_rng(seed))
     if feather > 0:
         weight = np.minimum(_distance(inside) / (feather + 1), 1)[..., None]
         fill = weight * fill + (1 - weight) * part
@@ -103,14 +98,22 @@ def paste_window(hole: Hole, resolution: float = 1.0) -> tuple[slice, slice]:
         hole: bool (H, W) with at least one pixel.
         resolution: as for :func:`paste`.
 
+    Raises:
+        TypeError: a hole that is not a numpy array of bool.
+        ValueError: a hole that is not (H, W) or is empty, a resolution that is not more than 0.
+
     Example:
         >>> hole = np.zeros((100, 80), bool)
         >>> hole[40:60, 50:60] = True
         >>> paste_window(hole, 2.0)
         (slice(24, 76, None), slice(34, 76, None))
     """
+    check_hole(hole)
+    _check_resolution(resolution)
     margin = round(max(8.0, 8 * resolution))
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    if not len(rows):
+        raise ValueError("hole must mark at least one pixel; got an empty one.")
     return (
         slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
         slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
@@ -159,71 +162,6 @@ def _spread(values: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArr
     return blended
 
 
-def _grain(photo: Photo, fill: _Floats, hole: Hole, resolution: float, rng: np.random.Generator) -> _Floats:
-    """Noise (H, W, 3) with the contrast, octave by octave, of calm places around the hole of the fill's colour."""
-    cv2 = require("cv2", "faces")
-    finer_than_generated = math.ceil(math.log2(max(1.0, resolution)))
-    octaves = min(finer_than_generated, int(math.log2(min(hole.shape))) - 2, int(math.log2(_TILE)) - 2)
-    level = cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb)
-    alike = _alike(level, fill, hole).astype(np.uint8)
-    # One tile of noise, repeated: its ends meet, and no eye finds a period of 512 pixels in grain.
-    grain = np.zeros((_TILE, _TILE, 3), np.float32)
-    for octave in range(octaves):
-        below = cv2.pyrDown(level)
-        band = cv2.subtract(level, cv2.pyrUp(below, dstsize=level.shape[1::-1]), dtype=cv2.CV_32F)
-        contrast = _calm_contrast(band, alike)
-        if contrast is not None:
-            noise = rng.standard_normal((_TILE >> octave, _TILE >> octave, 3), dtype=np.float32)
-            noise -= _up(cv2.pyrDown(noise, borderType=cv2.BORDER_WRAP))
-            noise *= contrast / noise.std((0, 1))
-            for _ in range(octave):
-                noise = _up(noise)
-            grain += noise
-        level = below
-        alike = cv2.resize(alike, level.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    grain -= grain.mean((0, 1))
-    back = np.array([[1, 1, 1], [1.403, -0.714, 0], [0, -0.344, 1.773]], np.float32)  # YCrCb → RGB, JPEG's
-    repeats = [-(-side // _TILE) for side in hole.shape]
-    return np.tile(grain @ back, (*repeats, 1))[: hole.shape[0], : hole.shape[1]]
-
-
-def _up(periodic: _Floats) -> _Floats:
-    """Twice the size, of an array whose opposite borders meet; OpenCV's pyrUp knows no such border."""
-    cv2 = require("cv2", "faces")
-    wide = np.pad(periodic, ((2, 2), (2, 2), (0, 0)), mode="wrap")
-    doubled: _Floats = cv2.pyrUp(wide)[4:-4, 4:-4]
-    return doubled
-
-
-def _alike(photo: Photo, fill: _Floats, hole: Hole) -> Hole:
-    """Pixels outside the hole of the colour that fills it: skin and not what is behind it. ``photo`` is YCrCb."""
-    cv2 = require("cv2", "faces")
-    inner = fill[hole]
-    inner = inner[:: max(1, len(inner) // 10_000)].clip(0, 255).astype(np.uint8)
-    usual = np.median(cv2.cvtColor(inner[None], cv2.COLOR_RGB2YCrCb)[0], axis=0)
-    low, high = usual - _NEAR, usual + _NEAR
-    near = cv2.inRange(cv2.blur(photo, (5, 5)), low, high) > 0
-    outside = cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
-    alike: Hole = near & outside
-    return alike
-
-
-def _calm_contrast(band: _Floats, where: NDArray[np.uint8]) -> _Floats | None:
-    """Root mean square of a band, by channel, in the calm ones of small squares (3,); None with too few squares."""
-    cv2 = require("cv2", "faces")
-    size = band.shape[1] // _SQUARE, band.shape[0] // _SQUARE
-    if min(size) < 1:
-        return None
-    power = cv2.resize(cv2.multiply(band, band), size, interpolation=cv2.INTER_AREA)
-    # A band's edges reach into their surroundings.
-    amid = cv2.erode(where, np.ones((5, 5), np.uint8), borderValue=1).astype(np.float32)
-    squares = power[cv2.resize(amid, size, interpolation=cv2.INTER_AREA) > 0.99]
-    if len(squares) < _FEWEST:
-        return None
-    contrast: _Floats = np.sqrt(np.percentile(squares, _CALM, axis=0)).astype(np.float32)
-    return contrast
-
-
 def _distance(inside: Hole) -> _Floats:
     """Of every pixel inside, to the nearest pixel outside; 0 outside. Beyond the array counts as inside."""
     cv2 = require("cv2", "faces")
@@ -232,13 +170,29 @@ def _distance(inside: Hole) -> _Floats:
 
 
 def _check(photo: Photo, generated: NDArray[Any], hole: Hole, resolution: float, feather: float) -> None:
-    if hole.dtype != np.bool_:
-        raise TypeError(f"hole must be bool; got {hole.dtype}. Use hole > 0.5.")
-    if hole.shape != photo.shape[:2]:
-        raise ValueError(f"hole must be (H, W) = {photo.shape[:2]} as the photo; got {hole.shape}.")
+    check_hole(hole, (photo.shape[0], photo.shape[1]))
+    if not isinstance(generated, np.ndarray):
+        raise TypeError(f"generated must be a numpy array (H, W, 3); got {type(generated).__name__}.")
     if generated.shape != photo.shape:
         raise ValueError(f"generated must be {photo.shape} as the photo; got {generated.shape}.")
-    if not 0 < resolution < math.inf:
-        raise ValueError(f"resolution must be more than 0 photo pixels; got {resolution}.")
+    _check_resolution(resolution)
     if not 0 <= feather < math.inf:
         raise ValueError(f"feather must be 0 or more pixels; got {feather}.")
+
+
+def _check_resolution(resolution: float) -> None:
+    if not 0 < resolution < math.inf:
+        raise ValueError(f"resolution must be more than 0 photo pixels; got {resolution}.")
+
+
+def _check_values(drawn: NDArray[Any]) -> None:
+    if drawn.dtype == np.uint8:
+        return
+    low, high = float(drawn.min()), float(drawn.max())
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise ValueError("generated must be finite in the hole and around it; got NaN or infinity.")
+    if low < 0 or 0 < high <= 1:
+        raise ValueError(
+            f"generated must be in 0…255; got values from {low:.3g} to {high:.3g}. Use image_to_photo for an image in "
+            "[−1, 1], or multiply one in [0, 1] by 255."
+        )

@@ -1,5 +1,6 @@
 """Carry the lower face of a reference photo onto another photo of the same person."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,14 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from gatedinpaint._optional import require
+from gatedinpaint.faces._checks import check_hole, check_size
 from gatedinpaint.faces._reference_map import face_region, fit_map
 from gatedinpaint.faces._relight import relight
-from gatedinpaint.faces.regions import check_landmarks, face_height, mask_polygon, polygon_hole
+from gatedinpaint.faces.regions import EYES, check_landmarks, face_height, mask_polygon, polygon_hole
 from gatedinpaint.image import Hole, Photo, check_photo, image_to_photo, photo_to_image
 from gatedinpaint.warp import warp_image
-
-# Outlines of the brows and eyes: their pixels say nothing about the colour of skin.
-_EYES = ([33, 70, 105, 107, 133, 22, 23, 24], [263, 300, 334, 336, 362, 252, 253, 254])
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +82,10 @@ def warp_reference(
         A :class:`WarpedReference`, which unpacks as ``photo, known``. The map never folds over where ``known`` is True.
 
     Raises:
-        TypeError: a reference or target that is not uint8.
-        ValueError: a reference that is not (h, w, 3), landmarks that are not finite (478, 2) points, a size under 2, a
-            face outside of it, a target or hole that is not of that size.
+        TypeError: a reference or target that is not uint8, a hole that is not bool.
+        ValueError: a reference that is not (h, w, 3), landmarks that are not finite (478, 2) points, a size that is not
+            (H, W) or is under 2, a face outside of it, a target or hole that is not of that size, a regularization
+            under 0.
         DegenerateControlPointsError: landmarks that no rotation, scale and shift bring near each other, as when only
             one photo was mirrored.
         ImportError: OpenCV is not installed.
@@ -107,8 +107,9 @@ def warp_reference(
     cv2 = require("cv2", "faces")
     reference = check_photo(reference, name="reference")
     ours, theirs = check_landmarks(landmarks), check_landmarks(reference_landmarks)
-    if min(size) < 2:
-        raise ValueError(f"size must be (height, width), both 2 or more; got {size}.")
+    size = check_size(size, least=2)
+    if not 0 <= regularization < math.inf:
+        raise ValueError(f"regularization must be 0 or more; got {regularization}.")
     target, hole = _check_target(target, hole, size)
 
     shrink = face_height(ours) / face_height(theirs)
@@ -120,7 +121,7 @@ def warp_reference(
 
     region = face_region(ours, size)
     if not region.any():
-        raise ValueError(f"landmarks must lie in the photo of the given size {tuple(size)}; got a face outside of it.")
+        raise ValueError(f"landmarks must lie in the photo of the given size {size}; got a face outside of it.")
     # Only the window around the face is computed: a photo may hold far more pixels.
     rows, columns = (slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(region))
     window = rows, columns
@@ -147,10 +148,10 @@ def _check_target(target: Photo | None, hole: Hole | None, size: tuple[int, int]
         raise ValueError("hole was given without target. Pass both: hole says which pixels of target are no skin.")
     if target is not None:
         target = check_photo(target, name="target")
-        if target.shape[:2] != tuple(size):
-            raise ValueError(f"target must be of the given size {tuple(size)}; got {target.shape[:2]}.")
-    if hole is not None and (hole.shape != tuple(size) or hole.dtype != np.bool_):
-        raise ValueError(f"hole must be bool {tuple(size)}, as target; got {hole.dtype} {hole.shape}.")
+        if target.shape[:2] != size:
+            raise ValueError(f"target must be of the given size {size}; got {target.shape[:2]}.")
+    if hole is not None:
+        check_hole(hole, size, matching="the target")
     return target, hole
 
 
@@ -158,6 +159,6 @@ def _bare_face(landmarks: NDArray[np.float64], size: tuple[int, int]) -> Hole:
     """The face's oval without the eyes: skin, but for hair and beards."""
     cv2 = require("cv2", "faces")
     bare = polygon_hole(cv2.convexHull(landmarks.astype(np.float32))[:, 0], size)
-    for eye in _EYES:
-        bare &= ~polygon_hole(landmarks[eye], size)
+    for eye in EYES:
+        bare &= ~polygon_hole(landmarks[list(eye)], size)
     return bare

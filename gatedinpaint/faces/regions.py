@@ -1,9 +1,12 @@
 """Regions of the face as index sets into the 478 landmarks, and the polygon of a worn face mask."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gatedinpaint._optional import require
+from gatedinpaint.faces._checks import check_size
 from gatedinpaint.image import Hole
 
 LANDMARKS = 478
@@ -25,7 +28,13 @@ TPS_POINTS = (
 )
 """Control points that carry the lower face of a reference photo onto another: jaw, cheeks, nose, mouth."""
 
-# Left-right partners, found by comparing the landmarks of 1,078 photos with those of the mirrored photos: the optimal
+EYES = (
+    (33, 70, 63, 105, 66, 107, 133, 22, 23, 24, 110, 25),
+    (263, 300, 293, 334, 296, 336, 362, 252, 253, 254, 339, 255),
+)
+"""Outlines of the eyes with their brows, where the face shows no skin."""
+
+# Left-right partners, found by comparing the landmarks of photos with those of the mirrored photos: the optimal
 # one-to-one assignment of the mean distances is an involution. It turns out that the numbering runs through one half
 # of the face and then, in the same order, through the other, so the midline and the irises say all there is.
 _MIDLINE = (
@@ -108,7 +117,7 @@ def mask_polygon(
         top_shift: how far the other points move up, in face heights.
 
     Raises:
-        ValueError: landmarks that are not finite (478, 2) points.
+        ValueError: landmarks that are not finite (478, 2) points, shifts that are not finite.
 
     **Departs from the paper**, whose released code moves the points by 40 and 10 pixels along the photo's columns: here
     by fractions of the face's height along its own axis, so that neither the photo's size nor the head's roll matters.
@@ -119,10 +128,13 @@ def mask_polygon(
         (42, 2)
     """
     points = check_landmarks(landmarks)
+    for name, shift in (("jaw_shift", jaw_shift), ("top_shift", top_shift)):
+        if not math.isfinite(shift):
+            raise ValueError(f"{name} must be a finite number of face heights; got {shift}.")
     down = points[CHIN] - points[FOREHEAD]
-    shift = np.full((len(MASK_POLYGON), 1), -float(top_shift))
-    shift[1:20] = jaw_shift
-    polygon: NDArray[np.float32] = (points[list(MASK_POLYGON)] + shift * down).astype(np.float32)
+    shifts = np.full((len(MASK_POLYGON), 1), -float(top_shift))
+    shifts[1:20] = jaw_shift
+    polygon: NDArray[np.float32] = (points[list(MASK_POLYGON)] + shifts * down).astype(np.float32)
     return polygon
 
 
@@ -134,7 +146,7 @@ def polygon_hole(polygon: NDArray[np.floating], size: tuple[int, int]) -> Hole:
         size: (height, width) of the photo.
 
     Raises:
-        ValueError: a polygon that is not finite (N, 2) points.
+        ValueError: a polygon that is not finite (N, 2) points, a size that is not (H, W).
         ImportError: OpenCV is not installed.
 
     Example:
@@ -147,6 +159,7 @@ def polygon_hole(polygon: NDArray[np.floating], size: tuple[int, int]) -> Hole:
     polygon = np.asarray(polygon, dtype=np.float64)
     if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
         raise ValueError(f"polygon must be finite (N, 2) points (x, y), N at least 3; got {polygon.shape}.")
+    size = check_size(size)
     cv2 = require("cv2", "faces")
     filled = np.zeros(size, dtype=np.uint8)
     fraction_bits = 4  # fillPoly takes fixed-point coordinates

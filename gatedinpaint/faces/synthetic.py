@@ -6,6 +6,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from gatedinpaint.faces._checks import check_size, check_whole
 from gatedinpaint.faces._mask_cloth import MaskPattern, woven
 from gatedinpaint.faces._mask_layers import Field, Layers, mask_layers
 from gatedinpaint.faces._mask_light import face_light, grain
@@ -16,7 +17,7 @@ from gatedinpaint.image import Hole, Photo, check_photo
 MASK_STYLES: tuple[MaskStyle, ...] = get_args(MaskStyle)
 """The styles of :func:`draw_face_mask`."""
 
-COLORS = {
+MASK_COLORS = {
     "blue": (172, 207, 228),
     "white": (236, 237, 240),
     "green": (136, 208, 186),
@@ -30,7 +31,7 @@ COLORS = {
 }
 """Colours of :func:`draw_face_mask` by name, RGB of the cloth in full light."""
 
-PALETTES: dict[MaskStyle, tuple[str, ...]] = {
+MASK_PALETTES: dict[MaskStyle, tuple[str, ...]] = {
     "surgical": ("white", "white", "green", "green", "blue", "blue", "blue", "blue", "pink", "black"),
     "ffp2": ("white", "white", "white", "grey", "black"),
     "cloth": ("navy", "red", "teal", "beige", "grey", "pink", "white", "black", "blue"),
@@ -61,8 +62,8 @@ def draw_face_mask(
         landmarks: (478, 2) points (x, y) in pixels of ``photo``.
         style: ``"surgical"``, pleated; ``"ffp2"``, folded flat along a vertical seam, also sold as KN95; ``"cloth"``,
             sewn; ``"black"``, the smooth foam kind with broad loops, black unless a color says otherwise.
-        color: a name in :data:`COLORS`, or RGB from 0 to 255. By default the seed draws one of the style's
-            :data:`PALETTES`.
+        color: a name in :data:`MASK_COLORS`, or RGB, whole numbers from 0 to 255. By default the seed draws one of
+            the style's :data:`MASK_PALETTES`.
         seed: 0 or more; varies fit, folds, texture and what is left to it. Shape and cloth draw from separate streams:
             the same seed has the same outline in every color and pattern.
         ear_loops: draw the cords towards the ears; on a turned head only that of the near ear shows.
@@ -76,7 +77,7 @@ def draw_face_mask(
     Raises:
         ValueError: an unknown style, color or pattern, a pattern on another style than cloth, a negative seed, a photo
             that is not (H, W, 3), landmarks that are not finite (478, 2) points or whose ears coincide.
-        TypeError: a photo that is not a numpy array of uint8.
+        TypeError: a photo that is not a numpy array of uint8, a seed that is not a whole number.
         ImportError: OpenCV is not installed.
 
     Example:
@@ -101,7 +102,7 @@ def draw_face_mask(
         return result, hole
 
     rng = np.random.default_rng((seed, 1))
-    usual: str = rng.choice(PALETTES[style])
+    usual: str = rng.choice(MASK_PALETTES[style])
     printed: MaskPattern = rng.choice(get_args(MaskPattern), p=(0.4, 0.2, 0.2, 0.2))
     first = _rgb(usual if color is None else color)
     if pattern is None:
@@ -142,7 +143,9 @@ def face_mask_hole(
         ear_loops: with the cords towards the ears.
 
     Raises:
-        ValueError: an unknown style, a negative seed, landmarks that are not finite (478, 2) points.
+        TypeError: a seed that is not a whole number.
+        ValueError: an unknown style, a size that is not (H, W), a negative seed, landmarks that are not finite (478, 2)
+            points.
         ImportError: OpenCV is not installed.
 
     Example:
@@ -154,6 +157,7 @@ def face_mask_hole(
         True
     """
     _check_choice("style", style, MASK_STYLES)
+    size = check_size(size)
     _, layers = _fit(check_landmarks(landmarks), size, style, seed, ear_loops)
     hole = np.zeros(size, dtype=bool)
     if layers is not None:
@@ -164,9 +168,7 @@ def face_mask_hole(
 def _fit(
     points: NDArray[np.float64], size: tuple[int, int], style: MaskStyle, seed: int, ear_loops: bool
 ) -> tuple[Shape, Layers | None]:
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more; got {seed}.")
-    shape = mask_shape(points, style=style, seed=seed, ear_loops=ear_loops)
+    shape = mask_shape(points, style=style, seed=check_whole(seed, name="seed", least=0), ear_loops=ear_loops)
     return shape, mask_layers(shape, size, face_height(points))
 
 
@@ -176,12 +178,12 @@ def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
 
 
 def _rgb(color: str | Sequence[int]) -> Field:
-    if isinstance(color, str) and color not in COLORS:
-        raise ValueError(f"color must be one of {', '.join(COLORS)}, or RGB from 0 to 255; got {color!r}.")
-    rgb = np.array(COLORS[color] if isinstance(color, str) else color, dtype=np.float32)
-    if rgb.shape != (3,) or not ((rgb >= 0) & (rgb <= 255)).all():
-        raise ValueError(f"color must be one of {', '.join(COLORS)}, or RGB from 0 to 255; got {color!r}.")
-    return rgb / np.float32(255)
+    rgb = np.array(MASK_COLORS.get(color) if isinstance(color, str) else color)
+    # Whole numbers: a color of fractions would come out black.
+    if rgb.shape != (3,) or rgb.dtype.kind not in "iu" or not ((rgb >= 0) & (rgb <= 255)).all():
+        names = ", ".join(MASK_COLORS)
+        raise ValueError(f"color must be one of {names}, or RGB, whole numbers from 0 to 255; got {color!r}.")
+    return rgb.astype(np.float32) / np.float32(255)
 
 
 def _second(first: Field) -> Field:

@@ -14,6 +14,7 @@ _SUBJECT = (0x9214, 0xA214)  # in pixels of the photo before it was turned
 _SIZES = (0x0100, 0x0101, 0xA002, 0xA003)
 # What describes the file's own storage (strips, tiles, colour planes of a TIFF) belongs to that file alone.
 _STORAGE = (0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x0142, 0x0143, 0x0144, 0x0145, 0x0153)
+_MOST = 65_000  # bytes; a JPEG's length field ends at 65,535
 
 
 def read_exif(path: str | os.PathLike[str], *, location: bool = False) -> bytes:
@@ -21,7 +22,8 @@ def read_exif(path: str | os.PathLike[str], *, location: bool = False) -> bytes:
 
     Camera, lens, exposure, date and author stay. The orientation is set to upright, since :func:`read_photo` has turned
     the pixels. The preview picture goes, which would still show the photo as it was, and so do the maker's private
-    notes, which can hold serial numbers and places.
+    notes, which can hold serial numbers and places. A JPEG holds no more than 64 kB of EXIF: where there is
+    more, the largest entries go until at most 65,000 bytes are left.
 
     Args:
         path: a photo file.
@@ -66,4 +68,15 @@ def _kept(exif: Any, *, location: bool) -> bytes:
         return b""
     kept[_ORIENTATION] = 1
     written: bytes = kept.tobytes()
+    while len(written) > _MOST:
+        parts = (kept, kept.get_ifd(_EXIF_FOLDER), kept.get_ifd(_GPS_FOLDER))
+        _, tag, part = max(
+            ((_length(part[tag]), tag, part) for part in parts for tag in part), key=lambda entry: entry[0]
+        )
+        del part[tag]
+        written = kept.tobytes()
     return written
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, (bytes, str, tuple)) else 0

@@ -3,7 +3,8 @@
 from gatedinpaint.layers.attention import MultiScaleSelfAttention, SelfAttention2d
 from gatedinpaint.layers.contextual_attention import ContextualAttention2d
 from gatedinpaint.layers.gate_saturation import gate_saturation
-from gatedinpaint.layers.gated_conv import GatedConv2d, GatedUpsample2d
+from gatedinpaint.layers.gated_conv import GatedConv2d
+from gatedinpaint.layers.gated_upsample import GatedUpsample2d
 from gatedinpaint.layers.init import init_weights
 from gatedinpaint.layers.partial_conv import PartialConv2d
 from gatedinpaint.layers.spd import SPDResBlock

@@ -20,6 +20,7 @@ class SelfAttention2d(nn.Module):
     :func:`torch.nn.functional.scaled_dot_product_attention` works through it block by block. On the CPU a function of
     our own does, when a gradient is wanted: it is faster. A second gradient does hold the matrix. It is there on the
     CPU in float32 and float64, and elsewhere under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``.
+    Neither has derivatives in forward mode (``torch.func.jvp``).
 
     Args:
         channels: channels of x and y.

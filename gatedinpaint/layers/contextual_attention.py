@@ -1,5 +1,6 @@
 """Contextual attention: the hole borrows patches of the feature map from where it is known."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -48,7 +49,8 @@ class ContextualAttention2d(nn.Module):
 
     Raises:
         TypeError: x or mask is no floating-point tensor.
-        ValueError: odd H or W; a mask of another batch, or whose size is no multiple of the map's.
+        ValueError: a softmax_scale that is not positive and finite; odd H or W; a mask of another batch, or whose size
+            is no multiple of the map's.
 
     Departs from the paper:
         As in DeepFillv2's networks, a key in the hole keeps its place in the softmax with a score of 0, and takes its
@@ -67,6 +69,8 @@ class ContextualAttention2d(nn.Module):
     def __init__(self, *, softmax_scale: float = 10.0, fuse: bool = True, max_scores: int = 2**24) -> None:
         super().__init__()
         check_positive(softmax_scale, name="softmax_scale")
+        if math.isinf(softmax_scale):
+            raise ValueError("softmax_scale must be finite: infinity times a score of 0 is NaN; got inf. Try 1000.")
         check_positive(max_scores, name="max_scores")
         self.softmax_scale = softmax_scale
         self.fuse = fuse

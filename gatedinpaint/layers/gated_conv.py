@@ -1,14 +1,13 @@
 """Gated convolution: a convolution whose every output is scaled by a learned soft gate."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image, check_positive
-from gatedinpaint.layers._enlarged_conv import enlarged_conv2d
+from gatedinpaint._checks import check_image
+from gatedinpaint.layers._geometry import PaddingMode, checked_geometry
 from gatedinpaint.layers._light_gates import GATES, Gate, light_gate
 from gatedinpaint.layers.spectral_norm import spectral_norm as normalize_spectrum
 
@@ -33,6 +32,7 @@ class GatedConv2d(nn.Module):
     - ``"single_channel"``: in · k², one gate for all channels: it says where, no longer what.
 
     They cost quality: the fewer patterns a gate can tell apart, the nearer the layer is to a plain convolution.
+    ``python -m benchmarks.gates_quality`` measures it on a toy task.
 
     Args:
         in_channels: channels of x.
@@ -49,15 +49,17 @@ class GatedConv2d(nn.Module):
         norm: builds a normalisation of y from ``out_channels``, for example ``nn.BatchNorm2d``; ``None`` for none.
         gate: ``"full"``, or a lightweight one of the table above.
         spectral_norm: :func:`spectral_norm` of the weights; one σ for feature and gate, which are one matrix here.
+            Save such a layer as its ``state_dict``; it cannot be pickled.
 
     Shapes:
         x (B, in_channels, H, W) → y (B, out_channels, H', W'), in the memory layout of x.
 
     Raises:
-        TypeError: x is no floating-point tensor.
-        ValueError: x of another shape, or too small for the kernel or its border; an unknown gate; sizes that are not
-            positive; groups that do not divide the channels; ``padding="same"`` for an even kernel at stride 1, where
-            no symmetric padding keeps the size.
+        TypeError: x is no floating-point tensor; sizes that are no whole numbers; a class as activation, a module as
+            norm.
+        ValueError: x of another shape, or too small for the kernel, its border or the norm; an unknown gate or padding
+            mode; sizes that are not positive; groups that do not divide the channels; ``padding="same"`` for an even
+            kernel at stride 1, where no symmetric padding keeps the size.
 
     Departs from the paper:
         The released code used one filter for both feature and gate; the paper's formula has two, and so has this.
@@ -88,40 +90,34 @@ class GatedConv2d(nn.Module):
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
-        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        padding_mode: PaddingMode = "zeros",
         activation: nn.Module | None = _DEFAULT_ACTIVATION,
         norm: Callable[[int], nn.Module] | None = None,
         gate: Literal["full"] | Gate = "full",
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("in_channels", in_channels),
-            ("out_channels", out_channels),
-            ("kernel_size", kernel_size),
-            ("stride", stride),
-            ("dilation", dilation),
-        ):
-            check_positive(value, name=name)
-        if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"groups must divide in_channels and out_channels; got {groups} for {in_channels} and {out_channels}."
-            )
+        geometry = checked_geometry(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            padding_mode=padding_mode,
+        )
         if gate not in ("full", *GATES):
             raise ValueError(f"gate must be one of {('full', *GATES)}; got {gate!r}.")
-        if padding == "same":
-            padding = _same_padding(kernel_size, stride, dilation)
-        geometry: dict[str, Any] = {
-            "kernel_size": kernel_size,
-            "stride": stride,
-            "padding": padding,
-            "dilation": dilation,
-            "padding_mode": padding_mode,
-        }
+        _check_parts(activation, norm)
         filters = 2 * out_channels if gate == "full" else out_channels
-        self.conv = nn.Conv2d(in_channels, filters, groups=groups, bias=bias, **geometry)
+        # Kept here: whoever replaces ``conv``, for example by an adapter around it, need not have them.
+        self.in_channels, self.groups, self.geometry = in_channels, groups, geometry
+        self.conv = nn.Conv2d(in_channels, filters, groups=groups, bias=bias, **geometry._asdict())
         self.gate_conv = (
-            None if gate == "full" else light_gate(gate, in_channels, out_channels, bias=bias, geometry=geometry)
+            None
+            if gate == "full"
+            else light_gate(gate, in_channels, out_channels, bias=bias, geometry=geometry._asdict())
         )
         if spectral_norm:
             for layer in self.modules():
@@ -134,13 +130,16 @@ class GatedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
-        check_image(x, name="x", channels=self.conv.in_channels)
-        check_size(x, self.conv)
+        check_image(x, name="x", channels=self.in_channels)
+        self.geometry.check_size(x)
+        if self.norm is not None:
+            self.geometry.check_norm(x, self.norm)
         if self.gate_conv is None:
             return self._gated(*self._halves(self.conv(x)))
         return self._gated(self.conv(x), self.gate_conv(x))
 
     def _gated(self, feature: Tensor, gate: Tensor) -> Tensor:
+        """y of the results of the two convolutions, both (B, out_channels, H', W')."""
         if self.activation is not None:
             feature = self.activation(feature)
         y: Tensor = feature * self.sigmoid(gate)
@@ -148,103 +147,15 @@ class GatedConv2d(nn.Module):
 
     def _halves(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Feature and gate out of the fused result: each group of filters holds its features, then its gates."""
-        parts = y.chunk(2 * self.conv.groups, dim=1)
-        if self.conv.groups == 1:
+        parts = y.chunk(2 * self.groups, dim=1)
+        if self.groups == 1:
             return parts[0], parts[1]
         return torch.cat(parts[::2], dim=1), torch.cat(parts[1::2], dim=1)
 
 
-class GatedUpsample2d(nn.Module):
-    """Enlarge, then apply a gated convolution: the decoder's step, without a transposed convolution's checkerboard.
-
-    With the default options the enlarged map is never made: on a CPU, for contiguous x, the same sums are computed on
-    the small map, with taps that meet the same pixel added beforehand. This needs 4/9 of the operations. Hooks on
-    ``gated_conv.conv`` are not called then.
-
-    Args:
-        in_channels: channels of x.
-        out_channels: channels of y.
-        kernel_size: side of the square kernel.
-        scale_factor: enlargement of height and width.
-        mode: interpolation, as in :func:`torch.nn.functional.interpolate`.
-        **options: everything else that :class:`GatedConv2d` takes.
-
-    Shapes:
-        x (B, in_channels, H, W) → y (B, out_channels, scale_factor · H, scale_factor · W).
-
-    Raises:
-        TypeError: x is no floating-point tensor.
-        ValueError: x of another shape; an unknown mode; whatever :class:`GatedConv2d` refuses.
-
-    Departs from the paper:
-        Its "dilated gated convolution preceded by a resize" is read as in the released code: nearest ×2, no dilation.
-
-    Example:
-        >>> import torch
-        >>> GatedUpsample2d(8, 4)(torch.randn(1, 8, 16, 16)).shape
-        torch.Size([1, 4, 32, 32])
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
-        *,
-        scale_factor: int = 2,
-        mode: Literal["nearest", "bilinear", "bicubic"] = "nearest",
-        **options: Any,
-    ) -> None:
-        super().__init__()
-        check_positive(scale_factor, name="scale_factor")
-        if mode not in ("nearest", "bilinear", "bicubic"):
-            raise ValueError(f'mode must be "nearest", "bilinear" or "bicubic"; got {mode!r}.')
-        self.scale_factor = scale_factor
-        self.mode = mode
-        self.gated_conv = GatedConv2d(in_channels, out_channels, kernel_size, **options)
-        self.adds_taps = (kernel_size, scale_factor, mode) == (3, 2, "nearest") and _is_plain(self.gated_conv)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, in_channels, H, W) → y (B, out_channels, scale · H, scale · W)."""
-        gated_conv, conv = self.gated_conv, self.gated_conv.conv
-        check_image(x, name="x", channels=conv.in_channels)
-        # In channels_last interleaving costs what the convolution saves; a traced graph should stay the plain one.
-        if self.adds_taps and x.device.type == "cpu" and x.is_contiguous() and not torch.compiler.is_compiling():
-            return gated_conv._gated(*gated_conv._halves(enlarged_conv2d(x, conv.weight, conv.bias)))
-        align_corners = None if self.mode == "nearest" else False
-        enlarged = F.interpolate(x, scale_factor=self.scale_factor, mode=self.mode, align_corners=align_corners)
-        y: Tensor = gated_conv(enlarged)
-        return y
-
-    def extra_repr(self) -> str:
-        """Shown by ``print(module)``."""
-        return f"scale_factor={self.scale_factor}, mode={self.mode!r}"
-
-
-def _is_plain(layer: GatedConv2d) -> bool:
-    """Whether all that it does to pixels is one 3×3 convolution with a border of zeros."""
-    conv = layer.conv
-    geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
-    return geometry == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and layer.gate_conv is None
-
-
-def check_size(x: Tensor, conv: nn.Conv2d) -> None:
-    """Raise unless ``conv`` has a place on x (B, C, H, W), and its border can be made from it."""
-    padding, mode = int(conv.padding[0]), conv.padding_mode
-    smallest = conv.dilation[0] * (conv.kernel_size[0] - 1) + 1 - 2 * padding
-    smallest = max(smallest, {"reflect": padding + 1, "circular": padding}.get(mode, 1))
-    if smallest > 1 and any(side < smallest for side in x.shape[2:]):
-        raise ValueError(
-            f"x must be at least {smallest} pixels high and wide for kernel_size={conv.kernel_size[0]}, "
-            f"dilation={conv.dilation[0]}, padding={padding} with {mode}; got {tuple(x.shape)}."
-        )
-
-
-def _same_padding(kernel_size: int, stride: int, dilation: int) -> int:
-    reach = dilation * (kernel_size - 1)
-    if reach % 2 and stride == 1:
-        raise ValueError(
-            f'padding="same" needs an odd kernel at stride 1; got kernel_size={kernel_size}, dilation={dilation}. '
-            "Pass padding as a number, or choose an odd kernel_size."
-        )
-    return reach // 2
+def _check_parts(activation: object, norm: object) -> None:
+    """Raise for a class where an object is wanted, and the other way round."""
+    if isinstance(activation, type) or not (activation is None or callable(activation)):
+        raise TypeError(f"activation must be a module such as nn.ELU(), or None; got {activation!r}.")
+    if isinstance(norm, nn.Module) or not (norm is None or callable(norm)):
+        raise TypeError(f"norm must make a module out of out_channels, as nn.BatchNorm2d does; got {norm!r}.")

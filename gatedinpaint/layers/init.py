@@ -13,17 +13,23 @@ _GATE_GAIN = 3**0.5
 # Residual branches start small: each at full size would double the variance, and gates open wider for larger signals.
 _RESIDUAL_GAIN = 0.2
 
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
 InitMethod = Literal["kaiming", "xavier", "normal", "orthogonal"]
 
 
 def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: float = 0.02) -> None:
-    r"""Initialise every convolution and linear layer inside ``module`` in place; biases become 0.
+    r"""Initialise every convolution, transposed convolution and linear layer in ``module`` in place; biases become 0.
 
     - ``"kaiming"``: normal, σ = √(2 / ((1 + 0.2²) · fan_in)), for LeakyReLU 0.2 (the default, as in the paper); the
       feature filters of a :class:`GatedConv2d` are √3 times as large, see below;
     - ``"xavier"``: normal, σ = gain · √(2 / (fan_in + fan_out));
     - ``"normal"``: normal, σ = gain;
     - ``"orthogonal"``: orthogonal rows or columns, scaled by gain.
+
+    fan_in counts the weights that meet in one output. A transposed convolution has them in another dimension; its
+    stride, which spreads them over several outputs, is not counted.
 
     Layers with a parametrization (spectral norm) get the underlying weight initialised. Normalisation layers and the
     attention gain γ keep their own start values.
@@ -56,17 +62,18 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
     if method not in ("kaiming", "xavier", "normal", "orthogonal"):
         raise ValueError(f'method must be "kaiming", "xavier", "normal" or "orthogonal"; got {method!r}.')
     for layer in module.modules():
-        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if not isinstance(layer, _CONVOLUTIONS + _TRANSPOSED + (nn.Linear,)):
             continue
-        weight = _underlying_weight(layer)
-        if method == "kaiming":
-            nn.init.kaiming_normal_(weight, a=0.2, nonlinearity="leaky_relu")
-        elif method == "xavier":
-            nn.init.xavier_normal_(weight, gain=gain)
-        elif method == "normal":
-            nn.init.normal_(weight, std=gain)
-        else:
-            nn.init.orthogonal_(weight, gain=gain)
+        for weight in _weights(layer):
+            if method == "kaiming":
+                nn.init.kaiming_normal_(weight, a=0.2, nonlinearity="leaky_relu")
+            elif method == "xavier":
+                nn.init.xavier_normal_(weight, gain=gain)
+            elif method == "normal":
+                nn.init.normal_(weight, std=gain)
+            else:
+                # Made apart: it asks for contiguous memory, which a transposed view is not.
+                weight.detach().copy_(nn.init.orthogonal_(torch.empty_like(weight).contiguous(), gain=gain))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
     if method == "kaiming":
@@ -79,10 +86,18 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
                     _feature_filters(block.fuse).mul_(_RESIDUAL_GAIN)
 
 
+def _weights(layer: nn.Module) -> list[Tensor]:
+    """The weight with outputs first: that of a transposed convolution, (in, out / groups, …), group by group."""
+    weight = _underlying_weight(layer)
+    if not isinstance(layer, _TRANSPOSED):
+        return [weight]
+    return [group.transpose(0, 1) for group in weight.detach().chunk(layer.groups)]
+
+
 def _feature_filters(layer: GatedConv2d) -> Tensor:
     """A view of W_f: all filters of ``conv`` beside a lightweight gate, else the first half of every group's."""
     weight = _underlying_weight(layer.conv)
-    return weight if layer.gate_conv is not None else torch.unflatten(weight, 0, (layer.conv.groups, 2, -1))[:, 0]
+    return weight if layer.gate_conv is not None else torch.unflatten(weight, 0, (layer.groups, 2, -1))[:, 0]
 
 
 def _underlying_weight(layer: nn.Module) -> nn.Parameter:

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image, check_mask, check_positive
-from gatedinpaint.layers.gated_conv import _same_padding, check_size
+from gatedinpaint._checks import check_image, check_mask
+from gatedinpaint.layers._geometry import checked_geometry
 
 
 class PartialConv2d(nn.Module):
@@ -39,7 +39,7 @@ class PartialConv2d(nn.Module):
         updated mask (B, 1, H', W') in {0, 1}, of the type of the mask.
 
     Raises:
-        TypeError: x or mask is no floating-point tensor.
+        TypeError: x or mask is no floating-point tensor; sizes that are no whole numbers.
         ValueError: x too small for the kernel; sizes that are not positive; groups that do not divide the channels;
             ``padding="same"`` for an even kernel at stride 1; shapes that do not match.
 
@@ -71,40 +71,37 @@ class PartialConv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("in_channels", in_channels),
-            ("out_channels", out_channels),
-            ("kernel_size", kernel_size),
-            ("stride", stride),
-            ("dilation", dilation),
-        ):
-            check_positive(value, name=name)
-        if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"groups must divide in_channels and out_channels; got {groups} for {in_channels} and {out_channels}."
-            )
-        self.padding = _same_padding(kernel_size, stride, dilation) if padding == "same" else padding
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, self.padding, dilation, groups, bias)
+        self.geometry = checked_geometry(
+            in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+        self.conv = nn.Conv2d(in_channels, out_channels, groups=groups, bias=bias, **self.geometry._asdict())
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, in_channels, H, W), mask (B, 1, H, W) → y (B, out_channels, H', W'), mask (B, 1, H', W')."""
         check_image(x, name="x", channels=self.conv.in_channels)
         check_mask(mask, x, image_name="x")
-        check_size(x, self.conv)
+        self.geometry.check_size(x)
         conv, hole = self.conv, mask > 0.5
-        y = F.conv2d(x.masked_fill(hole, 0), conv.weight, None, conv.stride, self.padding, conv.dilation, conv.groups)
-        known = torch.unflatten(self._count(~hole), 2, y.shape[2:])
-        inside = torch.unflatten(self._count(torch.ones_like(hole[:1])), 2, y.shape[2:])
-        ratio = inside.to(torch.promote_types(y.dtype, torch.float32)) / known.clamp(min=1)
-        y = y * ratio.to(y.dtype)
+        stride, padding, dilation = conv.stride, self.geometry.padding, conv.dilation
+        y = F.conv2d(x.masked_fill(hole, 0), conv.weight, None, stride, padding, dilation, conv.groups)
+        size = y.shape[2:]
+        known = self._count(~hole, size)
+        # Without padding every position covers as many pixels as the kernel has taps.
+        inside = self._count(torch.ones_like(hole[:1]), size) if padding else conv.kernel_size[0] ** 2
+        seen = known > 0
+        ratio = inside / known.to(torch.promote_types(y.dtype, torch.float32)).clamp(min=1) * seen
+        y = y * ratio.to(y.dtype)  # scaled, and 0 where nothing was seen, in one pass over y
         if conv.bias is not None:
-            y = y + conv.bias.to(y.dtype)[:, None, None]
-        unseen = known == 0
-        return y.masked_fill(unseen, 0), unseen.to(mask.dtype)
+            y = y.addcmul_(conv.bias.to(y.dtype)[:, None, None], seen.to(y.dtype))
+        return y, (~seen).to(mask.dtype)
 
-    def _count(self, pixels: Tensor) -> Tensor:
-        """How many of the marked pixels (B, 1, H, W) each position of the kernel covers: (B, 1, H'·W') in float32."""
-        conv = self.conv
+    def _count(self, pixels: Tensor, size: torch.Size) -> Tensor:
+        """How many of the marked pixels (B, 1, H, W) each position of the kernel covers: (B, 1, H', W') in float32."""
+        kernel_size, stride, padding, dilation, _ = self.geometry
         # Not a convolution of ones: autocast would count in half precision, and some algorithms do not count exactly.
-        columns = F.unfold(pixels.float(), conv.kernel_size, conv.dilation, self.padding, conv.stride)
-        return columns.sum(1, keepdim=True)
+        # Columns first, then rows: 2k copies of the mask instead of k².
+        width = pixels.shape[3]
+        down = F.unfold(pixels.float(), (kernel_size, 1), (dilation, 1), (padding, 0), (stride, 1)).sum(1, keepdim=True)
+        down = torch.unflatten(down, 2, (size[0], width))
+        across = F.unfold(down, (1, kernel_size), (1, dilation), (0, padding), (1, stride)).sum(1, keepdim=True)
+        return torch.unflatten(across, 2, size)

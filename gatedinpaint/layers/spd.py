@@ -1,12 +1,12 @@
 """Spatial pyramid dilation: a residual block that looks at several distances at once."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image, check_positive
+from gatedinpaint._checks import check_count, check_image
+from gatedinpaint.layers._geometry import PaddingMode
 from gatedinpaint.layers.gated_conv import GatedConv2d
 
 
@@ -27,8 +27,8 @@ class SPDResBlock(nn.Module):
         x (B, channels, H, W) → y of the same shape.
 
     Raises:
-        TypeError: x is no floating-point tensor.
-        ValueError: x of another shape; no dilations, or channels that they do not divide.
+        TypeError: x is no floating-point tensor; channels or a dilation that are no whole number.
+        ValueError: x of another shape; no dilations, or channels that they do not divide; an unknown padding mode.
 
     Reference:
         Li et al., "DeepGIN: Deep Generative Inpainting Network for Extreme Image Inpainting", ECCVW 2020.
@@ -43,15 +43,16 @@ class SPDResBlock(nn.Module):
         channels: int,
         *,
         dilations: Sequence[int] = (1, 2, 4, 8),
-        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         super().__init__()
-        check_positive(channels, name="channels")
+        check_count(channels, name="channels")
         if not dilations or channels % len(dilations):
             raise ValueError(
                 f"channels must be a multiple of the number of dilations; got {channels} and "
                 f"{len(dilations)} dilations {tuple(dilations)}."
             )
+        self.channels = channels
         width = channels // len(dilations)
         self.branches = nn.ModuleList(
             GatedConv2d(channels, width, 3, dilation=dilation, padding_mode=padding_mode) for dilation in dilations
@@ -60,6 +61,6 @@ class SPDResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, channels, H, W) → y of the same shape."""
-        check_image(x, name="x", channels=self.fuse.conv.in_channels)
+        check_image(x, name="x", channels=self.channels)
         y: Tensor = x + self.fuse(torch.cat([branch(x) for branch in self.branches], dim=1))
         return y

@@ -68,6 +68,9 @@ class SpectralNorm(nn.Module):
 def spectral_norm(layer: Layer, *, iterations: int = 1) -> Layer:
     """Divide the weight of ``layer`` by its largest singular value, in place, and return the layer.
 
+    A layer with a parametrization cannot be pickled, nor can a network that has one: save its ``state_dict``, or the
+    network with :func:`gatedinpaint.save_model`. ``copy.deepcopy`` works.
+
     Args:
         layer: a convolution, transposed convolution or linear layer with a ``weight``. Initialise it before: the first
             power iterations run here.

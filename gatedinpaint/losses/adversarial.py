@@ -15,23 +15,24 @@ def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor
     Give it the scores of a *detached* fake: the loss itself cuts nothing.
 
     Args:
-        real_logits: Raw scores of real images, any shape, usually patches (B, C, h, w); no sigmoid.
-        fake_logits: Raw scores of generated images; their number may differ from that of the real ones.
+        real_logits: raw scores of real images, any shape, usually patches (B, C, h, w); no sigmoid.
+        fake_logits: raw scores of generated images; their number may differ from that of the real ones.
 
     Returns:
         A scalar ≥ 0; 0 once every real score is above 1 and every fake one below −1. Float32 or wider.
 
     Raises:
-        TypeError: Scores that are not floating-point tensors.
-        ValueError: No scores at all.
+        TypeError: scores that are not floating-point tensors.
+        ValueError: no scores at all.
 
     Reference:
         Lim and Ye, "Geometric GAN", arXiv:1705.02894; for patches, Yu et al., "Free-Form Image Inpainting with Gated
         Convolution", ICCV 2019.
 
-    >>> import torch
-    >>> hinge_discriminator_loss(torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.0]))
-    tensor(0.7500)
+    Example:
+        >>> import torch
+        >>> hinge_discriminator_loss(torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.0]))
+        tensor(0.7500)
     """
     _check_scores(real_logits, name="real_logits")
     _check_scores(fake_logits, name="fake_logits")
@@ -46,21 +47,22 @@ def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
     .. math:: L_G = -\mathrm{mean}\,D(\text{fake})
 
     Args:
-        fake_logits: Raw scores of generated images, any shape, usually patches (B, C, h, w); no sigmoid.
+        fake_logits: raw scores of generated images, any shape, usually patches (B, C, h, w); no sigmoid.
 
     Returns:
         A scalar of any sign. Float32 or wider.
 
     Raises:
-        TypeError: Scores that are not floating-point tensors.
-        ValueError: No scores at all.
+        TypeError: scores that are not floating-point tensors.
+        ValueError: no scores at all.
 
     Reference:
         Lim and Ye, "Geometric GAN", arXiv:1705.02894.
 
-    >>> import torch
-    >>> hinge_generator_loss(torch.tensor([1.0, -0.5]))
-    tensor(-0.2500)
+    Example:
+        >>> import torch
+        >>> hinge_generator_loss(torch.tensor([1.0, -0.5]))
+        tensor(-0.2500)
     """
     _check_scores(fake_logits, name="fake_logits")
     return -at_least_float32(fake_logits).mean()
@@ -69,9 +71,10 @@ def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
 class HingeDiscriminatorLoss(nn.Module):
     """Module form of :func:`hinge_discriminator_loss`.
 
-    >>> import torch
-    >>> HingeDiscriminatorLoss()(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
-    tensor(1.)
+    Example:
+        >>> import torch
+        >>> HingeDiscriminatorLoss()(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+        tensor(1.)
     """
 
     def forward(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -81,9 +84,10 @@ class HingeDiscriminatorLoss(nn.Module):
 class HingeGeneratorLoss(nn.Module):
     """Module form of :func:`hinge_generator_loss`.
 
-    >>> import torch
-    >>> HingeGeneratorLoss()(torch.ones(1, 1, 2, 2))
-    tensor(-1.)
+    Example:
+        >>> import torch
+        >>> HingeGeneratorLoss()(torch.ones(1, 1, 2, 2))
+        tensor(-1.)
     """
 
     def forward(self, fake_logits: Tensor) -> Tensor:

@@ -38,14 +38,14 @@ def info_nce_loss(
         temperature: τ, at least 1e-3.
         negatives: (K, D) further wrong answers for every query, such as those of a :class:`NegativeQueue`; ``None`` for
             the other keys alone.
-        gather: Whether to take the keys of all ranks.
+        gather: whether to take the keys of all ranks.
 
     Returns:
         A scalar ≥ 0; log(number of candidates) when all embeddings are alike. Float32 or wider.
 
     Raises:
-        TypeError: Embeddings that are not floating-point tensors.
-        ValueError: Shapes that do not belong together, a temperature under 1e-3, no negative at all (one key, and no
+        TypeError: embeddings that are not floating-point tensors.
+        ValueError: shapes that do not belong together, a temperature under 1e-3, no negative at all (one key, and no
             ``negatives``: the loss would be 0 whatever the embeddings), or ranks with different batch sizes.
 
     Reference:
@@ -55,8 +55,9 @@ def info_nce_loss(
         The mask-inpainting paper speaks of no negatives, though its formula has K of them: ours are the other keys of
         the batch.
 
-    >>> info_nce_loss(torch.eye(2), torch.eye(2), temperature=1.0)  # log(1 + exp(-1))
-    tensor(0.3133)
+    Example:
+        >>> info_nce_loss(torch.eye(2), torch.eye(2), temperature=1.0)  # log(1 + exp(-1))
+        tensor(0.3133)
     """
     _check_embeddings(query, key, negatives)
     if not temperature >= _MINIMUM_TEMPERATURE:
@@ -82,8 +83,9 @@ def info_nce_loss(
 class InfoNCELoss(nn.Module):
     """Module form of :func:`info_nce_loss`; ``negatives`` come with each call.
 
-    >>> InfoNCELoss(temperature=0.07)
-    InfoNCELoss(temperature=0.07, gather=False)
+    Example:
+        >>> InfoNCELoss(temperature=0.07)
+        InfoNCELoss(temperature=0.07, gather=False)
     """
 
     def __init__(self, *, temperature: float = 0.1, gather: bool = False) -> None:

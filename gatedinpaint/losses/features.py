@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image
 from gatedinpaint._optional import require
+from gatedinpaint._weights_file import read_weights
 
 Features: TypeAlias = Sequence[Tensor]
 """Feature maps (B, C, H, W), one per level; C, H and W may differ between levels."""
@@ -31,7 +32,8 @@ class VGGFeatures(nn.Module):
     (B, C_l, H // 2^l, W // 2^l) with C = 64, 128, 256, 512, 512.
 
     A tensor that needs no gradient is taken for a finished image and must lie in ``input_range``, give or take 5 % of
-    its width. The output of a network in training may overshoot and is not checked.
+    its width. The output of a network in training may overshoot and is not checked; evaluated under ``no_grad`` it is,
+    so put the network into evaluation mode there, or clamp.
 
     Inside, and in the features, memory is laid out as ``torch.channels_last``. Give :func:`feature_pass` all images of
     a step at once: this network costs more than most generators.
@@ -39,17 +41,19 @@ class VGGFeatures(nn.Module):
     Args:
         net: ``"vgg19"`` or ``"vgg16"``.
         weights: ``None`` takes torchvision's ImageNet weights, from its cache or by download. Otherwise the path of a
-            state dict (``.safetensors``, or a torch file, which is loaded with ``weights_only=True``), or the state
-            dict itself, with the keys of torchvision's model (``features.0.weight``, ...). Keys of the classifier
-            and of layers after relu5_1 are ignored.
-        input_range: Lowest and highest value of the images that will come.
+            state dict (``.safetensors``, or any other name for a PyTorch checkpoint, of which nothing is executed),
+            or the state dict itself, with the keys of torchvision's model (``features.0.weight``, ...). Keys of the
+            classifier and of layers after relu5_1 are ignored.
+        input_range: lowest and highest value of the images that will come.
 
     Raises:
         ImportError: ``weights=None`` without torchvision.
-        TypeError: An image that is not a floating-point tensor.
+        FileNotFoundError: ``weights`` is the path of no file.
+        TypeError: an image that is not a floating-point tensor.
         RuntimeError: ``weights=None``, and the weights came neither from the cache nor by download.
-        ValueError: An unknown ``net``, a state dict of another network, an ``input_range`` that is empty; in the
-            forward pass an image that is not (B, 3, H, W), is under 16 pixels, or is outside ``input_range``.
+        ValueError: an unknown ``net``, a damaged file, a file with anything but tensors and plain data in it, a state
+            dict of another network, an ``input_range`` that is empty; in the forward pass an image that is not
+            (B, 3, H, W), is under 16 pixels, or is outside ``input_range`` (as NaN is).
 
     Reference:
         Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015. The
@@ -58,9 +62,10 @@ class VGGFeatures(nn.Module):
     Departs from the paper:
         The mask-inpainting paper says only "5" levels of VGG-19, and nothing of the range.
 
-    >>> vgg = VGGFeatures()  # doctest: +SKIP
-    >>> [tuple(level.shape) for level in vgg(torch.zeros(1, 3, 32, 32))]  # doctest: +SKIP
-    [(1, 64, 32, 32), (1, 128, 16, 16), (1, 256, 8, 8), (1, 512, 4, 4), (1, 512, 2, 2)]
+    Example:
+        >>> vgg = VGGFeatures()  # doctest: +SKIP
+        >>> [tuple(level.shape) for level in vgg(torch.zeros(1, 3, 32, 32))]  # doctest: +SKIP
+        [(1, 64, 32, 32), (1, 128, 16, 16), (1, 256, 8, 8), (1, 512, 4, 4), (1, 512, 2, 2)]
     """
 
     mean: Tensor
@@ -157,12 +162,8 @@ def _load(vgg: VGGFeatures, weights: str | os.PathLike[str] | Mapping[str, Tenso
         state: Mapping[str, Tensor] = _torchvision_weights(vgg.net)
     elif isinstance(weights, Mapping):
         state = weights
-    elif Path(weights).suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(weights)
     else:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
+        state = read_weights(weights)
     wanted = vgg.state_dict()
     wrong = [key for key, value in wanted.items() if key not in state or state[key].shape != value.shape]
     if wrong:
@@ -193,8 +194,10 @@ def _check_range(image: Tensor, input_range: tuple[float, float]) -> None:
     low, high = input_range
     lowest, highest = (float(value) for value in image.detach().aminmax())
     margin = 0.05 * (high - low)
-    if lowest < low - margin or highest > high + margin:
+    # Written so that NaN fails too.
+    if not (lowest >= low - margin and highest <= high + margin):
         raise ValueError(
             f"image must be in input_range = ({low:g}, {high:g}); got values from {lowest:g} to {highest:g}. "
-            "Scale the image, or pass the input_range that it has."
+            "Scale the image, or pass the input_range that it has. The output of a generator in training mode may "
+            "overshoot: under no_grad call generator.eval() first, or clamp it."
         )

@@ -14,15 +14,16 @@ from gatedinpaint.losses.weighting import check_terms, check_weights
 class GradientReport:
     """Gradient norms of losses, by term and module. ``str()`` gives a table.
 
-    >>> report = GradientReport({"l1": {"net": 3.0}, "style": {"net": 1.0}, "perceptual": {"net": None}})
-    >>> report.share("l1", "net"), report.dead
-    (0.75, ['perceptual'])
-    >>> print(report)
-    term        net
-    l1          3.00e+00   75 %
-    style       1.00e+00   25 %
-    perceptual  no path
-    Reaches no module: perceptual.
+    Example:
+        >>> report = GradientReport({"l1": {"net": 3.0}, "style": {"net": 1.0}, "perceptual": {"net": None}})
+        >>> report.share("l1", "net"), report.dead
+        (0.75, ['perceptual'])
+        >>> print(report)
+        term        net
+        l1          3.00e+00   75 %
+        style       1.00e+00   25 %
+        perceptual  no path
+        Reaches no module: perceptual.
     """
 
     norms: Mapping[str, Mapping[str, float | None]]
@@ -69,23 +70,24 @@ def gradient_report(
     other ranks, as that of ``info_nce_loss(gather=True)`` does, needs every rank to call the report.
 
     Args:
-        terms: Scalar losses by name, with their graph.
-        modules: Networks or parts of them, by name; parameters that do not require a gradient are left out.
-        weights: A weight for each term; ``None`` is 1 for each.
+        terms: scalar losses by name, with their graph.
+        modules: networks or parts of them, by name; parameters that do not require a gradient are left out.
+        weights: a weight for each term; ``None`` is 1 for each.
 
     Returns:
         The norms, in float32 or wider.
 
     Raises:
-        TypeError: A term that is not a floating-point tensor, or a weight that is not a number.
-        ValueError: No terms or modules, a term that is not a scalar, a module without a parameter that requires a
+        TypeError: a term that is not a floating-point tensor, or a weight that is not a number.
+        ValueError: no terms or modules, a term that is not a scalar, a module without a parameter that requires a
             gradient, or weights as :func:`weighted_sum` refuses them.
 
-    >>> net = nn.Linear(1, 1, bias=False)
-    >>> output, target = net(torch.ones(1, 1)), torch.zeros(1, 1)
-    >>> right, swapped = (output - target.detach()).square().mean(), (target - output.detach()).square().mean()
-    >>> gradient_report({"right": right, "swapped": swapped}, {"net": net}).dead
-    ['swapped']
+    Example:
+        >>> net = nn.Linear(1, 1, bias=False)
+        >>> output, target = net(torch.ones(1, 1)), torch.zeros(1, 1)
+        >>> right, swapped = (output - target.detach()).square().mean(), (target - output.detach()).square().mean()
+        >>> gradient_report({"right": right, "swapped": swapped}, {"net": net}).dead
+        ['swapped']
     """
     check_terms(terms)
     if weights is not None:

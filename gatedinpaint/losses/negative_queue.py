@@ -18,13 +18,13 @@ class NegativeQueue(nn.Module):
     :meth:`enqueue` with as many keys.
 
     Args:
-        dim: Width D of a key.
-        size: Number of keys kept.
+        dim: width D of a key.
+        size: number of keys kept.
 
     Raises:
-        ValueError: A ``dim`` or ``size`` below 1; in :meth:`enqueue` keys that are not (B, dim), or ranks with
-            different numbers of keys.
-        TypeError: In :meth:`enqueue`, keys that are not a floating-point tensor.
+        ValueError: a ``dim`` or ``size`` below 1; in :meth:`enqueue` keys that are not (B, dim) or not finite, or ranks
+            with different numbers of keys.
+        TypeError: in :meth:`enqueue`, keys that are not a floating-point tensor.
 
     Reference:
         He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", CVPR 2020.
@@ -34,11 +34,12 @@ class NegativeQueue(nn.Module):
         come from a slowly moving encoder. Keys of a network in training are of an earlier state of it: keep the queue
         so short that they are not yet stale.
 
-    >>> queue = NegativeQueue(dim=2, size=3)
-    >>> queue.enqueue(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))
-    >>> queue.enqueue(torch.tensor([[3.0, 0.0], [4.0, 0.0]]))
-    >>> queue.negatives[:, 0]  # of four keys the last three
-    tensor([2., 3., 4.])
+    Example:
+        >>> queue = NegativeQueue(dim=2, size=3)
+        >>> queue.enqueue(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))
+        >>> queue.enqueue(torch.tensor([[3.0, 0.0], [4.0, 0.0]]))
+        >>> queue.negatives[:, 0]  # of four keys the last three
+        tensor([2., 3., 4.])
     """
 
     keys: Tensor
@@ -70,6 +71,9 @@ class NegativeQueue(nn.Module):
         keys = keys.detach().to(self.keys.dtype)
         if world_size() > 1:
             keys = gather_keys(keys)
+        # After the exchange, so that every rank raises and none waits: in the queue one NaN spoils every later loss.
+        if not keys.isfinite().all():
+            raise ValueError("keys must be finite; got NaN or infinity. Leave out the step whose embeddings are not.")
         rows = self.enqueued + torch.arange(len(keys), device=self.keys.device)
         self.keys[rows[-size:] % size] = keys[-size:]
         self.enqueued += len(keys)

@@ -13,9 +13,10 @@ from gatedinpaint.losses.features import Features
 class FeaturePass(NamedTuple):
     """Features of the inputs, in their order and with gradient, and of the target, without.
 
-    >>> inputs, target = FeaturePass(inputs=[[torch.zeros(1, 8, 4, 4)]], target=[torch.zeros(1, 8, 4, 4)])
-    >>> len(inputs)
-    1
+    Example:
+        >>> inputs, target = FeaturePass(inputs=[[torch.zeros(1, 8, 4, 4)]], target=[torch.zeros(1, 8, 4, 4)])
+        >>> len(inputs)
+        1
     """
 
     inputs: list[Features]
@@ -34,20 +35,21 @@ def feature_pass(network: Callable[[Tensor], Features], inputs: Sequence[Tensor]
         network: :class:`VGGFeatures`, or whatever turns (N, 3, H, W) into a list of (N, C, h, w), each sample for
             itself: batch normalisation must be in evaluation mode.
         inputs: (B, 3, H, W) images; receive the gradient.
-        target: The image that all of them are compared with, of the same shape; receives none.
+        target: the image that all of them are compared with, of the same shape; receives none.
 
     Returns:
         ``inputs``, a list of feature maps for each input, and ``target``, a list of feature maps.
 
     Raises:
-        TypeError: An image that is not a floating-point tensor.
-        ValueError: No inputs, or shapes that differ.
+        TypeError: an image that is not a floating-point tensor.
+        ValueError: no inputs, or shapes that differ.
 
-    >>> pyramid = lambda image: [image, torch.nn.functional.avg_pool2d(image, 2)]  # or VGGFeatures()
-    >>> output, filled, truth = torch.rand(3, 2, 3, 8, 8)
-    >>> (of_output, of_filled), of_truth = feature_pass(pyramid, [output, filled], truth)
-    >>> [tuple(level.shape) for level in of_filled]
-    [(2, 3, 8, 8), (2, 3, 4, 4)]
+    Example:
+        >>> pyramid = lambda image: [image, torch.nn.functional.avg_pool2d(image, 2)]  # or VGGFeatures()
+        >>> output, filled, truth = torch.rand(3, 2, 3, 8, 8)
+        >>> (of_output, of_filled), of_truth = feature_pass(pyramid, [output, filled], truth)
+        >>> [tuple(level.shape) for level in of_filled]
+        [(2, 3, 8, 8), (2, 3, 4, 4)]
     """
     if len(inputs) == 0:
         raise ValueError("inputs must hold at least one image; got none.")

@@ -19,28 +19,29 @@ def perceptual_loss(
     target once, under ``torch.no_grad()``, and use them for this loss and for :func:`style_loss`.
 
     Args:
-        input_features: A (B, C, H, W) map per level; receive the gradient.
-        target_features: The same shapes; receive none.
-        weights: One weight per level; ``None`` is 1 for each.
+        input_features: a (B, C, H, W) map per level; receive the gradient.
+        target_features: the same shapes; receive none.
+        weights: one weight per level; ``None`` is 1 for each.
 
     Returns:
         A scalar ≥ 0. Float32 or wider.
 
     Raises:
-        TypeError: A bare tensor instead of a list, or maps that are not floating-point.
-        ValueError: Another number of levels or weights, or shapes that differ.
+        TypeError: a bare tensor instead of a list, or maps that are not floating-point.
+        ValueError: another number of levels or weights, or shapes that differ.
 
     Reference:
         Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016; with L1,
         Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018, Eq. 3.
 
-    >>> import torch
-    >>> class Pyramid(torch.nn.Module):  # any module of your own will do
-    ...     def forward(self, image):
-    ...         return [image, torch.nn.functional.avg_pool2d(image, 2)]
-    >>> features = Pyramid()
-    >>> perceptual_loss(features(torch.ones(1, 3, 8, 8)), features(torch.zeros(1, 3, 8, 8)), weights=[1.0, 0.5])
-    tensor(1.5000)
+    Example:
+        >>> import torch
+        >>> class Pyramid(torch.nn.Module):  # any module of your own will do
+        ...     def forward(self, image):
+        ...         return [image, torch.nn.functional.avg_pool2d(image, 2)]
+        >>> features = Pyramid()
+        >>> perceptual_loss(features(torch.ones(1, 3, 8, 8)), features(torch.zeros(1, 3, 8, 8)), weights=[1.0, 0.5])
+        tensor(1.5000)
     """
     check_features(input_features, target_features)
     if weights is None:
@@ -56,8 +57,9 @@ def perceptual_loss(
 class PerceptualLoss(nn.Module):
     """Module form of :func:`perceptual_loss`.
 
-    >>> PerceptualLoss(weights=[1.0, 0.5])
-    PerceptualLoss(weights=[1.0, 0.5])
+    Example:
+        >>> PerceptualLoss(weights=[1.0, 0.5])
+        PerceptualLoss(weights=[1.0, 0.5])
     """
 
     def __init__(self, *, weights: Sequence[float] | None = None) -> None:

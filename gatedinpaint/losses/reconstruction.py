@@ -37,18 +37,18 @@ def masked_l1_loss(
 
     Args:
         input: (B, C, H, W), any scale; receives the gradient.
-        target: The shape of ``input``; receives none.
+        target: the shape of ``input``; receives none.
         mask: (B, 1, H, W), values in [0, 1], 1 = hole.
-        hole_weight: Weight :math:`w_h` of the hole.
-        valid_weight: Weight :math:`w_v` of everything else.
+        hole_weight: weight :math:`w_h` of the hole.
+        valid_weight: weight :math:`w_v` of everything else.
         normalize: ``None`` or ``"area"``.
 
     Returns:
         A scalar ≥ 0 on the scale of the input. Float32 or wider.
 
     Raises:
-        TypeError: A tensor that is not floating-point.
-        ValueError: Shapes that do not belong together, or an unknown ``normalize``.
+        TypeError: a tensor that is not floating-point.
+        ValueError: shapes that do not belong together, or an unknown ``normalize``.
 
     Reference:
         Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018, section 3.3.
@@ -56,12 +56,13 @@ def masked_l1_loss(
     Departs from the paper:
         The mask-inpainting paper gives no value for its λ_hole; 5.0 is ours. It writes sums; we take means.
 
-    >>> import torch
-    >>> mask = torch.tensor([[[[1.0, 0.0]]]])
-    >>> masked_l1_loss(torch.ones(1, 1, 1, 2), torch.zeros(1, 1, 1, 2), mask)
-    tensor(3.)
-    >>> masked_l1_loss(torch.ones(1, 1, 1, 2), torch.zeros(1, 1, 1, 2), mask, normalize="area")
-    tensor(6.)
+    Example:
+        >>> import torch
+        >>> mask = torch.tensor([[[[1.0, 0.0]]]])
+        >>> masked_l1_loss(torch.ones(1, 1, 1, 2), torch.zeros(1, 1, 1, 2), mask)
+        tensor(3.)
+        >>> masked_l1_loss(torch.ones(1, 1, 1, 2), torch.zeros(1, 1, 1, 2), mask, normalize="area")
+        tensor(6.)
     """
     check_image(input, name="input", channels=None)
     check_same_shape(input, target)
@@ -86,8 +87,9 @@ def masked_l1_loss(
 class MaskedL1Loss(nn.Module):
     """Module form of :func:`masked_l1_loss`.
 
-    >>> MaskedL1Loss(hole_weight=6.0)
-    MaskedL1Loss(hole_weight=6.0, valid_weight=1.0, normalize=None)
+    Example:
+        >>> MaskedL1Loss(hole_weight=6.0)
+        MaskedL1Loss(hole_weight=6.0, valid_weight=1.0, normalize=None)
     """
 
     def __init__(

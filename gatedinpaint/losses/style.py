@@ -22,16 +22,17 @@ def gram_matrix(features: Tensor) -> Tensor:
         (B, C, C), symmetric and positive semi-definite.
 
     Raises:
-        TypeError: Features that are not a floating-point tensor.
-        ValueError: Features that are not (B, C, H, W).
+        TypeError: features that are not a floating-point tensor.
+        ValueError: features that are not (B, C, H, W).
 
     Reference:
         Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016; divided by C·H·W as in
         Johnson et al., ECCV 2016.
 
-    >>> gram_matrix(torch.tensor([[[[1.0, 2.0]], [[0.0, 4.0]]]]))
-    tensor([[[1.2500, 2.0000],
-             [2.0000, 4.0000]]])
+    Example:
+        >>> gram_matrix(torch.tensor([[[[1.0, 2.0]], [[0.0, 4.0]]]]))
+        tensor([[[1.2500, 2.0000],
+                 [2.0000, 4.0000]]])
     """
     check_image(features, name="features", channels=None)
     flat = at_least_float32(features).flatten(2)
@@ -48,22 +49,23 @@ def style_loss(input_features: Features, target_features: Features) -> Tensor:
     maps; those of the target are best computed once, together with :func:`perceptual_loss`.
 
     Args:
-        input_features: A (B, C, H, W) map per level; receive the gradient.
-        target_features: The same shapes; receive none.
+        input_features: a (B, C, H, W) map per level; receive the gradient.
+        target_features: the same shapes; receive none.
 
     Returns:
         A scalar ≥ 0. Float32 or wider.
 
     Raises:
-        TypeError: A bare tensor instead of a list, or maps that are not floating-point.
-        ValueError: Another number of levels, or shapes that differ.
+        TypeError: a bare tensor instead of a list, or maps that are not floating-point.
+        ValueError: another number of levels, or shapes that differ.
 
     Reference:
         Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018, Eq. 4.
 
-    >>> features = torch.nn.AvgPool2d(2)  # any module of your own will do; here one level
-    >>> style_loss([features(torch.ones(1, 3, 8, 8))], [features(torch.zeros(1, 3, 8, 8))])
-    tensor(0.3333)
+    Example:
+        >>> features = torch.nn.AvgPool2d(2)  # any module of your own will do; here one level
+        >>> style_loss([features(torch.ones(1, 3, 8, 8))], [features(torch.zeros(1, 3, 8, 8))])
+        tensor(0.3333)
     """
     check_features(input_features, target_features)
     total = at_least_float32(input_features[0]).new_zeros(())
@@ -75,8 +77,9 @@ def style_loss(input_features: Features, target_features: Features) -> Tensor:
 class StyleLoss(nn.Module):
     """Module form of :func:`style_loss`.
 
-    >>> StyleLoss()([torch.ones(1, 1, 4, 4)], [torch.zeros(1, 1, 4, 4)])
-    tensor(1.)
+    Example:
+        >>> StyleLoss()([torch.ones(1, 1, 4, 4)], [torch.zeros(1, 1, 4, 4)])
+        tensor(1.)
     """
 
     def forward(self, input_features: Features, target_features: Features) -> Tensor:

@@ -24,8 +24,8 @@ def total_variation_loss(image: Tensor, *, p: Literal[1, 2] = 1) -> Tensor:
         A scalar ≥ 0, for ``p=1`` on the scale of the image. Float32 or wider.
 
     Raises:
-        TypeError: An image that is not a floating-point tensor.
-        ValueError: An image that is not (B, C, H, W), or another ``p``.
+        TypeError: an image that is not a floating-point tensor.
+        ValueError: an image that is not (B, C, H, W), or another ``p``.
 
     Reference:
         Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016 (squared);
@@ -34,9 +34,10 @@ def total_variation_loss(image: Tensor, *, p: Literal[1, 2] = 1) -> Tensor:
     Departs from the paper:
         Means, where the mask-inpainting paper writes sums, so that the weight does not depend on the image's size.
 
-    >>> import torch
-    >>> total_variation_loss(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]]))
-    tensor(3.)
+    Example:
+        >>> import torch
+        >>> total_variation_loss(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]]))
+        tensor(3.)
     """
     check_image(image, channels=None)
     if p not in (1, 2):
@@ -48,8 +49,9 @@ def total_variation_loss(image: Tensor, *, p: Literal[1, 2] = 1) -> Tensor:
 class TotalVariationLoss(nn.Module):
     """Module form of :func:`total_variation_loss`.
 
-    >>> TotalVariationLoss(p=2)
-    TotalVariationLoss(p=2)
+    Example:
+        >>> TotalVariationLoss(p=2)
+        TotalVariationLoss(p=2)
     """
 
     def __init__(self, *, p: Literal[1, 2] = 1) -> None:

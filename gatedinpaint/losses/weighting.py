@@ -20,23 +20,26 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
     nobody sees: both are refused.
 
     Args:
-        terms: Scalar losses by name.
-        weights: Finite numbers by name; 0 keeps a term out of the gradient.
+        terms: scalar losses by name.
+        weights: finite numbers by name. 0 leaves a term out, of the sum and of the gradient, even one that is NaN.
 
     Returns:
-        A scalar. Float32 or wider.
+        A scalar. Float32 or wider. When all weights are 0, a zero without a graph.
 
     Raises:
-        TypeError: A term that is not a floating-point tensor, or a weight that is not a number.
-        ValueError: Names that are only among the terms or only among the weights, no terms at all, a term that is not
+        TypeError: a term that is not a floating-point tensor, or a weight that is not a number.
+        ValueError: names that are only among the terms or only among the weights, no terms at all, a term that is not
             a scalar, or a weight that is not finite.
 
-    >>> weighted_sum({"style": torch.tensor(2.0), "hole": torch.tensor(0.5)}, {"style": 10.0, "hole": 6.0})
-    tensor(23.)
+    Example:
+        >>> weighted_sum({"style": torch.tensor(2.0), "hole": torch.tensor(0.5)}, {"style": 10.0, "hole": 6.0})
+        tensor(23.)
     """
     check_terms(terms)
     check_weights(weights, terms)
-    return torch.stack([weights[name] * at_least_float32(term) for name, term in terms.items()]).sum()
+    # Left out, not multiplied by 0: 0 · NaN is NaN, in the sum and in the gradient.
+    weighed = [weights[name] * at_least_float32(term) for name, term in terms.items() if weights[name] != 0]
+    return torch.stack(weighed).sum() if weighed else at_least_float32(next(iter(terms.values()))).new_zeros(())
 
 
 def check_terms(terms: Mapping[str, Tensor]) -> None:

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatedinpaint._checks import check_size
+
 Hole: TypeAlias = NDArray[np.bool_]
 Draw: TypeAlias = Callable[[int, np.random.Generator], Hole]
 
@@ -21,14 +23,18 @@ def draw_masks(
     draw: Draw,
 ) -> Tensor:
     """(B, 1, H, W) of holes that ``draw`` makes from the wanted area and a generator of the mask's own."""
+    check_size(size)
     height, width = size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be (height, width), each 1 or more; got {size}.")
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more; got {batch_size}.")
     if not 0 <= hole_ratio <= 1:
         raise ValueError(f"hole_ratio must be from 0 to 1; got {hole_ratio}. It is a share, not a percentage.")
-    entropy = [index(part) for part in (seed if isinstance(seed, Sequence) else [seed])]
+    try:
+        entropy = [index(part) for part in (seed if isinstance(seed, Sequence) else [seed])]
+    except TypeError:
+        raise TypeError(
+            f"seed must be a whole number, or a tuple of several such as (seed, epoch, index); got {seed!r}."
+        ) from None
     if not entropy or min(entropy) < 0:
         raise ValueError(f"seed must be a whole number, 0 or more, or several of them; got {seed}.")
     area = round(hole_ratio * height * width)

@@ -33,7 +33,9 @@ def box_mask(
         float (B, 1, H, W) in {0, 1}; 1 = hole.
 
     Raises:
-        ValueError: an empty size, no masks at all, a ratio outside [0, 1], a ``max_aspect`` below 1, a negative seed.
+        TypeError: a size or a seed that is not made of whole numbers.
+        ValueError: a size that is empty or not (height, width), no masks at all, a ratio outside [0, 1], a
+            ``max_aspect`` below 1, a negative seed.
 
     Example:
         >>> box_mask((4, 6), hole_ratio=0.25, seed=4)[0, 0]

@@ -36,8 +36,9 @@ def free_form_mask(
         float (B, 1, H, W) in {0, 1}; 1 = hole.
 
     Raises:
-        ValueError: an empty size, no masks at all, a ratio outside [0, 1], a negative seed, a range that is not
-            (lowest, highest), a brush without width or a stroke without vertices.
+        TypeError: a size or a seed that is not made of whole numbers.
+        ValueError: a size that is empty or not (height, width), no masks at all, a ratio outside [0, 1], a
+            negative seed, a range that is not (lowest, highest), a brush without width or a stroke without vertices.
 
     Reference:
         Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019: vertices, widths, lengths and angles

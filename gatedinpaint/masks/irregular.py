@@ -41,8 +41,9 @@ def irregular_mask(
         float (B, 1, H, W) in {0, 1}; 1 = hole.
 
     Raises:
-        ValueError: an empty size, no masks at all, a ratio outside [0, 1], a negative seed, no blobs, or a
-            ``roughness`` below 0.
+        TypeError: a size or a seed that is not made of whole numbers.
+        ValueError: a size that is empty or not (height, width), no masks at all, a ratio outside [0, 1], a
+            negative seed, no blobs, or a ``roughness`` below 0.
 
     Example:
         >>> irregular_mask((33, 47), hole_ratio=0.1, seed=0).sum().item(), round(0.1 * 33 * 47)

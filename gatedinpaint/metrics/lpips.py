@@ -45,9 +45,10 @@ class LPIPS(nn.Module):
     Reference:
         Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018.
 
-    >>> lpips = LPIPS("alex")  # doctest: +SKIP
-    >>> lpips(torch.zeros(2, 3, 64, 64), torch.zeros(2, 3, 64, 64))  # doctest: +SKIP
-    tensor([0., 0.])
+    Example:
+        >>> lpips = LPIPS("alex")  # doctest: +SKIP
+        >>> lpips(torch.zeros(2, 3, 64, 64), torch.zeros(2, 3, 64, 64))  # doctest: +SKIP
+        tensor([0., 0.])
     """
 
     def __init__(self, net: Literal["alex", "vgg"] = "alex") -> None:

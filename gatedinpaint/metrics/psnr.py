@@ -1,5 +1,7 @@
 """Peak signal-to-noise ratio."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,23 +19,24 @@ def psnr(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
 
     Args:
         input: (B, C, H, W).
-        target: The shape of ``input``.
+        target: the shape of ``input``.
         data_range: :math:`R`, the highest minus the lowest possible value: 2.0 for images in [−1, 1].
         mask: (B, 1, H, W), 1 = hole: measure the hole alone. ``None`` measures the whole image.
 
     Returns:
-        (B,) in dB, ``inf`` where the images are identical. Float32 or wider.
+        (B,) in dB, ``inf`` where the images are identical, with a gradient of 0 there. Float32 or wider.
 
     Raises:
-        TypeError: A tensor that is not floating-point.
-        ValueError: Shapes that do not belong together, values that do not fit in ``data_range``, or a sample whose
+        TypeError: a tensor that is not floating-point.
+        ValueError: shapes that do not belong together, values that do not fit in ``data_range``, or a sample whose
             mask is empty.
 
     Reference:
         Huynh-Thu and Ghanbari, "Scope of validity of PSNR in image/video quality assessment", Electronics Letters 2008.
 
-    >>> psnr(torch.full((1, 3, 4, 4), 0.1), torch.zeros(1, 3, 4, 4), data_range=1.0)
-    tensor([20.])
+    Example:
+        >>> psnr(torch.full((1, 3, 4, 4), 0.1), torch.zeros(1, 3, 4, 4), data_range=1.0)
+        tensor([20.])
     """
     check_metric_inputs(input, target, mask, data_range=data_range)
     dtype = torch.promote_types(input.dtype, torch.float32)
@@ -43,4 +46,6 @@ def psnr(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
     else:
         hole = mask.to(dtype)
         mse = (hole * error).sum(dim=(1, 2, 3)) / (input.shape[1] * hole.sum(dim=(1, 2, 3)))
-    return 10 * torch.log10(data_range**2 / mse)
+    identical = mse == 0
+    # The logarithm's slope at 0 would make the gradient NaN.
+    return (10 * torch.log10(data_range**2 / mse.masked_fill(identical, 1.0))).masked_fill(identical, math.inf)

@@ -25,7 +25,7 @@ def ssim(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
 
     Args:
         input: (B, C, H, W), at least 11 pixels high and wide.
-        target: The shape of ``input``.
+        target: the shape of ``input``.
         data_range: :math:`R`, the highest minus the lowest possible value: 2.0 for images in [−1, 1].
         mask: (B, 1, H, W), 1 = hole: the mean over windows centred in the hole, which reach 5 pixels beyond it.
             ``None`` takes all windows.
@@ -34,17 +34,18 @@ def ssim(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
         (B,), in [−1, 1]; 1 for identical images. Float32 or wider.
 
     Raises:
-        TypeError: A tensor that is not floating-point.
-        ValueError: Shapes that do not belong together, fewer than 11 pixels, values that do not fit in
+        TypeError: a tensor that is not floating-point.
+        ValueError: shapes that do not belong together, fewer than 11 pixels, values that do not fit in
             ``data_range``, or a sample without a hole pixel at least 5 pixels from the border.
 
     Reference:
         Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE TIP 2004. Equal to
         scikit-image's ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)``.
 
-    >>> image = torch.linspace(-1, 1, 3 * 16 * 16).view(1, 3, 16, 16)
-    >>> ssim(image, image, data_range=2.0)
-    tensor([1.])
+    Example:
+        >>> image = torch.linspace(-1, 1, 3 * 16 * 16).view(1, 3, 16, 16)
+        >>> ssim(image, image, data_range=2.0)
+        tensor([1.])
     """
     check_metric_inputs(input, target, mask, data_range=data_range)
     if min(input.shape[2:]) < _WINDOW:

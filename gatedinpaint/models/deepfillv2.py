@@ -5,10 +5,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image, check_mask, check_positive
+from gatedinpaint._checks import check_count, check_image, check_mask
 from gatedinpaint.layers import ContextualAttention2d, GatedConv2d, GatedUpsample2d, init_weights
 from gatedinpaint.masks import composite
-from gatedinpaint.models.generator import _crop, _pad_to_multiple
+from gatedinpaint.models._padding import crop, pad_to_multiple
 
 
 class DeepFillV2Output(NamedTuple):
@@ -61,7 +61,7 @@ class DeepFillV2Generator(nn.Module):
 
     def __init__(self, base_channels: int = 48) -> None:
         super().__init__()
-        check_positive(base_channels, name="base_channels")
+        check_count(base_channels, name="base_channels")
         if base_channels % 4:
             raise ValueError(
                 f"base_channels must be a multiple of 4: base_channels / 4 occurs in the network; got {base_channels}."
@@ -108,11 +108,11 @@ class DeepFillV2Generator(nn.Module):
         check_mask(mask, image)
         height, width = image.shape[2:]
         mask = (mask > 0.5).to(image.dtype)
-        image, mask = (_pad_to_multiple(x, 8) for x in (image, mask))
+        image, mask = (pad_to_multiple(x, 8) for x in (image, mask))
         visible = composite(torch.zeros_like(image), image, mask)  # a hole may hold anything, NaN included
         coarse = self.coarse(torch.cat([visible, torch.ones_like(mask), mask], dim=1))
         refined = self._refine(composite(coarse, image, mask), mask)
-        return DeepFillV2Output(*(_crop(x, (height, width)) for x in (coarse, refined)))
+        return DeepFillV2Output(*(crop(x, (height, width)) for x in (coarse, refined)))
 
     def _refine(self, image: Tensor, mask: Tensor) -> Tensor:
         attended = self.after_attention(self.attention(self.before_attention(image), mask))

@@ -1,15 +1,13 @@
 """Published PyTorch weights of DeepFillv2, read into our generator: only tensors, and only all of them."""
 
 import os
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from gatedinpaint._weights_file import read_weights
+from gatedinpaint.models._fit import misfits
 from gatedinpaint.models.deepfillv2 import DeepFillV2Generator
 
 _DECODER = ("up_block1.conv1_upsample.conv", "up_block1.conv2", "up_block2.conv1_upsample.conv", "up_block2.conv2")
@@ -77,9 +75,7 @@ def load_deepfillv2_weights(path: str | os.PathLike[str]) -> DeepFillV2Generator
         ValueError: ...states.pth: no tensor is named stage1.… These may be weights converted from TensorFlow, ...
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file. Expected the weights of DeepFillv2's generator.")
-    weights = _read(path)
+    weights = read_weights(path, inside="G")
     if weights and all(key.startswith("module.") for key in weights):  # left there by DataParallel
         weights = {key.removeprefix("module."): value for key, value in weights.items()}
     if not any(key.startswith("stage1.") for key in weights):
@@ -99,28 +95,6 @@ def load_deepfillv2_weights(path: str | os.PathLike[str]) -> DeepFillV2Generator
     return model.eval()
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of the generator by their names in the file."""
-    if path.suffix == ".safetensors":
-        try:
-            return dict(load_file(path))
-        except SafetensorError as error:
-            raise ValueError(f"{path}: damaged or not a safetensors file: {error}") from error
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path}: no PyTorch checkpoint of tensors alone. It is damaged, or it holds objects whose loading would "
-            "run code; such a file is not opened here."
-        ) from error
-    except Exception as error:  # over damaged files torch.load stumbles in many ways: KeyError, EOFError, IndexError, …
-        raise ValueError(f"{path}: damaged or not a PyTorch checkpoint: {error}") from error
-    state = content.get("G", content) if isinstance(content, Mapping) else content
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path}: expected a dict of tensors, or a dict whose key G holds one; got neither.")
-    return {str(key): value for key, value in state.items()}
-
-
 def _names(model: DeepFillV2Generator) -> dict[str, str]:
     """From the published name of every parameter to ours."""
     ours = [name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)]
@@ -132,14 +106,8 @@ def _names(model: DeepFillV2Generator) -> dict[str, str]:
 
 
 def _check_fit(weights: dict[str, Tensor], names: dict[str, str], model: DeepFillV2Generator, path: Path) -> None:
-    expected = {published: tuple(model.get_parameter(name).shape) for published, name in names.items()}
-    problems = [f"missing {key}" for key in expected if key not in weights]
-    problems += [f"unexpected {key}" for key in weights if key not in expected and key != _FUSE_WEIGHT]
-    problems += [
-        f"{key} is {tuple(weights[key].shape)}, expected {shape}"
-        for key, shape in expected.items()
-        if key in weights and tuple(weights[key].shape) != shape
-    ]
+    expected = {published: model.get_parameter(name) for published, name in names.items()}
+    problems = misfits(expected, {key: value for key, value in weights.items() if key != _FUSE_WEIGHT})
     fuse = weights.get(_FUSE_WEIGHT, torch.eye(3))
     if fuse.numel() != 9 or not torch.equal(fuse.float().view(3, 3), torch.eye(3)):
         problems.append(f"{_FUSE_WEIGHT} is not the 3×3 identity")

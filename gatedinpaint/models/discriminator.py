@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image, check_mask, check_positive
+from gatedinpaint._checks import check_count, check_image, check_mask
 from gatedinpaint.layers import init_weights, spectral_norm
 
 
@@ -41,7 +41,7 @@ class SNPatchDiscriminator(nn.Module):
 
     def __init__(self, base_channels: int = 32) -> None:
         super().__init__()
-        check_positive(base_channels, name="base_channels")
+        check_count(base_channels, name="base_channels")
         self.base_channels = base_channels
         widths = [4, *(factor * base_channels for factor in (2, 4, 8, 8, 8, 8))]
         layers: list[nn.Module] = []

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image, check_mask, check_positive
+from gatedinpaint._checks import check_count, check_image, check_mask
 from gatedinpaint.layers import GatedConv2d, GatedUpsample2d, MultiScaleSelfAttention, SPDResBlock, init_weights
 from gatedinpaint.masks import composite
+from gatedinpaint.models._padding import crop, pad_to_multiple
 
 SPD_4 = (1, 2, 4, 8)
 SPD_8 = (1, 2, 3, 4, 5, 6, 8, 10)
@@ -205,13 +206,13 @@ class InpaintGenerator(nn.Module):
         height, width = image.shape[2:]
         mask = (mask > 0.5).to(image.dtype)
         known = self._reference_channels(image, reference, reference_mask)
-        image, mask, known = (_pad_to_multiple(x, 16) for x in (image, mask, known))
+        image, mask, known = (pad_to_multiple(x, 16) for x in (image, mask, known))
         visible = composite(torch.zeros_like(image), image, mask)  # a hole may hold anything, NaN included
         coarse = self.coarse(torch.cat([visible, mask, known], dim=1))
         refined, embedding = self.refine(torch.cat([composite(coarse, image, mask), mask, known], dim=1))
         if not self.training:
             refined = refined.clamp(-1, 1)
-        coarse, refined = (_crop(x, (height, width)) for x in (coarse, refined))
+        coarse, refined = (crop(x, (height, width)) for x in (coarse, refined))
         return InpaintOutput(coarse, refined, embedding)
 
     def _reference_channels(self, image: Tensor, reference: Tensor | None, reference_mask: Tensor | None) -> Tensor:
@@ -252,25 +253,6 @@ def _double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def _pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the right and bottom border until height and width are multiples; channels may be 0."""
-    for dim in (2, 3):
-        size = x.shape[dim]
-        # A traced graph is for every size: it may not ask whether this one needs padding.
-        if torch.compiler.is_compiling() or size % multiple:
-            places = torch.arange((size + multiple - 1) // multiple * multiple, device=x.device).clamp(max=size - 1)
-            x = x.index_select(dim, places)
-    return x
-
-
-def _crop(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """The part at the upper left: what was there before padding."""
-    if torch.compiler.is_compiling():  # a slice would compare sizes, which a graph for every size does not know
-        rows, columns = (torch.arange(side, device=x.device) for side in size)
-        return x.index_select(2, rows).index_select(3, columns)
-    return x[..., : size[0], : size[1]]
-
-
 def _check_input(x: Tensor, in_channels: int, *, multiple: int) -> None:
     check_image(x, name="x", channels=in_channels)
     size = tuple(x.shape[2:])
@@ -282,7 +264,7 @@ def _check_input(x: Tensor, in_channels: int, *, multiple: int) -> None:
 
 
 def _check_width(base_channels: int) -> int:
-    check_positive(base_channels, name="base_channels")
+    check_count(base_channels, name="base_channels")
     if base_channels % 2:
         raise ValueError(f"base_channels must be even: base_channels / 2 occurs in the network; got {base_channels}.")
     return base_channels

@@ -33,8 +33,9 @@ def warp_image(
         else 0.
 
     Raises:
-        TypeError: an image that is not a floating-point tensor.
-        ValueError: an image that is not (B, C, H, W) or is empty.
+        TypeError: an image that is not a floating-point tensor, or a size that is not made of whole numbers.
+        ValueError: an image that is not (B, C, H, W) or is empty, a size that is empty or not (height, width), or an
+            unknown mode.
 
     Example:
         >>> corners = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
@@ -45,7 +46,8 @@ def warp_image(
     """
     check_image(image, channels=None)
     input_size = (image.shape[2], image.shape[3])
-    return sample_image(image, spline.grid(size or input_size, input_size=input_size), mode=mode)
+    grid = spline.grid(input_size if size is None else size, input_size=input_size)
+    return sample_image(image, grid, mode=mode)
 
 
 def sample_image(
@@ -64,7 +66,8 @@ def sample_image(
 
     Raises:
         TypeError: an image or a grid that is not a floating-point tensor.
-        ValueError: an image that is not (B, C, H, W) or is empty, or a grid of another form or batch size.
+        ValueError: an image that is not (B, C, H, W) or is empty, a grid of another form or batch size, or an unknown
+            mode.
 
     Example:
         >>> corners = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
@@ -76,6 +79,8 @@ def sample_image(
     """
     check_image(image, channels=None)
     check_float(grid, name="grid")
+    if mode not in ("bilinear", "bicubic", "nearest"):
+        raise ValueError(f'mode must be "bilinear", "bicubic" or "nearest"; got {mode!r}.')
     batch = image.shape[0]
     if grid.ndim != 4 or grid.shape[3] != 2 or grid.shape[0] not in (1, batch):
         raise ValueError(

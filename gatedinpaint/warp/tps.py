@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from gatedinpaint._checks import check_size
+
 # Pairs of a point and a control point evaluated at once: the table stays in the processor's cache.
 _BLOCK = 2**17
 
@@ -103,10 +105,11 @@ class ThinPlateSpline:
 
         .. math:: J(x) = A_{:2}^\top + \sum_i w_i\, (2 \log r_i + 1)\, (x - \mathrm{source}_i)^\top
 
-        >>> corners = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
-        >>> wider = ThinPlateSpline.fit(corners, corners * torch.tensor([3.0, 1.0]))
-        >>> [round(value, 6) for value in wider.jacobian(corners).det().tolist()]
-        [3.0, 3.0, 3.0]
+        Example:
+            >>> corners = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+            >>> wider = ThinPlateSpline.fit(corners, corners * torch.tensor([3.0, 1.0]))
+            >>> [round(value, 6) for value in wider.jacobian(corners).det().tolist()]
+            [3.0, 3.0, 3.0]
         """
         blocks = torch.split(_as_points(points, "points"), max(_BLOCK // len(self.source), 1))
         return torch.cat([self._jacobian(block) for block in blocks])
@@ -128,9 +131,15 @@ class ThinPlateSpline:
             input_size: (height, width) of the image that will be sampled.
             exact: evaluate the kernels in float64 always. Otherwise they are in float32 where that moves no
                 coordinate by a thousandth of a pixel and no gradient is wanted, which takes half the time.
+
+        Raises:
+            TypeError: a size that is not made of whole numbers.
+            ValueError: a size that is empty or not (height, width).
         """
-        height, width = size
-        input_height, input_width = input_size or size
+        input_size = size if input_size is None else input_size
+        check_size(size)
+        check_size(input_size, name="input_size")
+        (height, width), (input_height, input_width) = size, input_size
         # Pixel p of n stands at (2 p + 1) / n - 1.
         scale = self.affine.new_tensor([2.0 / input_width, 2.0 / input_height])
         affine = scale * self.affine + scale.new_tensor([[0.0], [0.0], [1.0]]) * (0.5 * scale - 1)

@@ -44,6 +44,7 @@ def test_row_compares_every_form_with_ours(monkeypatch: pytest.MonkeyPatch) -> N
     row = timing.measure(case, repeats=3, quick=False)
     assert row["ratios"] == {"plain": 3.0, "other": 1.5}
     assert row["wanted"] == {"plain": 2.5}
+    assert row["gmac"] == 4.0
     assert row["gflops"] == 4.0  # 8e9 operations in 2 seconds, in units of 1e9
     assert "peak_bytes" not in row
 

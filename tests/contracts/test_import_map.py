@@ -15,12 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
     "_checks": set(),
     "_optional": set(),
+    "_weights_file": set(),
     "image": {"_checks", "_optional"},
     "masks": {"_checks", "_optional"},
     "layers": {"_checks", "_optional"},
     "warp": {"_checks", "_optional"},
-    "models": {"layers", "masks", "_checks"},
-    "losses": {"image", "_checks", "_optional"},
+    "models": {"layers", "masks", "_checks", "_weights_file"},
+    "losses": {"image", "_checks", "_optional", "_weights_file"},
     "faces": {"warp", "masks", "image", "_checks", "_optional"},
     "metrics": {"image", "masks", "_checks", "_optional"},
     "export": {"_checks", "_optional"},
@@ -30,9 +31,8 @@ LIGHT = {"torch", "numpy", "typing_extensions"}
 OUTSIDE = {  # what else from outside a module may import, where it is more or less than LIGHT
     "gatedinpaint._checks": {"torch"},
     "gatedinpaint._optional": {"torch"},
+    "gatedinpaint._weights_file": LIGHT | {"safetensors"},
     "gatedinpaint.models.io": LIGHT | {"safetensors"},
-    "gatedinpaint.models.deepfillv2_weights": LIGHT | {"safetensors"},
-    "gatedinpaint.losses.features": LIGHT | {"safetensors"},
 }
 FOLDERS = {  # other top-level packages of this repository, and which of their modules they may import
     "examples": ("examples",),

@@ -106,6 +106,21 @@ def test_a_hole_covers_every_pixel_that_it_touches(photo: Photo, face: Face) -> 
         aligned.cover(hole[1:])
 
 
+def test_one_pixel_of_a_photo_in_full_size_is_not_lost(face: Face) -> None:
+    photo = np.zeros((3200, 3200, 3), np.uint8)
+    landmarks = 16 * (face.landmarks - [120, 20])  # the face is 16 times as large, and fills this part of the photo
+    aligned = align(photo, landmarks, size=64)
+    assert np.linalg.det(aligned.matrix[:, :2]) < 0.03**2
+    rng = np.random.default_rng(0)
+    for x, y in rng.uniform(8, 56, (12, 2)):
+        column, row = aligned.to_source(np.array([[x, y]]))[0].round().astype(int)
+        hole = np.zeros(photo.shape[:2], bool)
+        hole[row, column] = True
+        covered = aligned.cover(hole)
+        assert 1 <= covered.sum() <= 9
+        np.testing.assert_allclose(np.argwhere(covered).mean(0)[::-1], (x, y), atol=1.2)
+
+
 def test_scale_shows_more_of_the_surroundings(photo: Photo, face: Face) -> None:
     usual, wide = align(photo, face.landmarks, size=128), align(photo, face.landmarks, size=192, scale=1.5)
     assert (usual.scale, wide.scale) == (1.0, 1.5)
@@ -152,6 +167,12 @@ def test_bad_input_is_refused(photo: Photo, face: Face, aligned: AlignedFace) ->
         align(photo, face.landmarks[:468])
     with pytest.raises(ValueError, match="size must be 1 or more"):
         align(photo, face.landmarks, size=0)
+    with pytest.raises(TypeError, match="size must be a whole number; got 128.0"):
+        align(photo, face.landmarks, size=128.0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="hole must be bool; got float64"):
+        scale_to_hold(face.landmarks, np.ones((10, 10)))
+    with pytest.raises(ValueError, match=r"hole must be \(H, W\); got \(1, 1, 9, 9\)"):
+        scale_to_hold(face.landmarks, np.ones((1, 1, 9, 9), bool))
     flat = np.zeros((478, 2))
     flat[152] = 50
     with pytest.raises(ValueError, match="coincide"):

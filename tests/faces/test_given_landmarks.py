@@ -52,6 +52,25 @@ def test_wrong_landmarks_are_named(photo: Photo, bad: np.ndarray, message: str) 
         landmarks_from(lambda seen: bad).detect(photo)
 
 
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (None, "got NoneType. Pass an empty list for no face"),
+        ("a face", "got Face. Pass its landmarks, as in face.landmarks"),
+        (["a face"], r"got a Face. Pass \[face.landmarks for face in faces\]"),
+    ],
+)
+def test_what_is_no_array_is_named(photo: Photo, face: Face, bad: object, message: str) -> None:
+    given = {"a face": face, "['a face']": [face]}.get(str(bad), bad)
+    with pytest.raises(TypeError, match=message):
+        landmarks_from(lambda seen: given).detect(photo)  # type: ignore[arg-type, return-value]
+
+
+def test_lists_of_numbers_are_landmarks_too(photo: Photo, face: Face) -> None:
+    for given in (face.landmarks.tolist(), [face.landmarks.tolist()]):
+        np.testing.assert_array_equal(landmarks_from(given).detect(photo)[0].landmarks, face.landmarks)
+
+
 def test_goes_to_a_worker(photo: Photo, face: Face) -> None:
     copy = pickle.loads(pickle.dumps(landmarks_from(face.landmarks)))
     np.testing.assert_array_equal(copy.detect(photo)[0].landmarks, face.landmarks)

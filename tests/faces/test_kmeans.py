@@ -42,7 +42,9 @@ def test_of_few_distinct_samples() -> None:
         (np.zeros(5), 3, r"values\[:, None\]"),
         (np.array([[1.0], [np.nan]]), 2, "finite"),
         (np.zeros((5, 0)), 3, r"samples must be \(N, D\)"),
-        (np.zeros((5, 3)), 0, "k must be 1 or more"),
+        (np.zeros((5, 3)), 0, "k must be an int, 1 or more; got 0"),
+        (np.zeros((5, 3)), 2.5, "k must be an int, 1 or more; got 2.5"),
+        (np.array([[1e200], [0.0]]), 2, "samples must be at most 1e.100"),
     ],
 )
 def test_refuses(samples: np.ndarray, k: int, message: str) -> None:
@@ -50,7 +52,7 @@ def test_refuses(samples: np.ndarray, k: int, message: str) -> None:
         kmeans(samples, k)
 
 
-@pytest.mark.parametrize(("cells", "dimensions"), [(0, 3), (32, 4)])
+@pytest.mark.parametrize(("cells", "dimensions"), [(0, 3), (32, 4), (1500, 3), (2.5, 1)])
 def test_refuses_a_histogram(cells: int, dimensions: int) -> None:
     with pytest.raises(ValueError, match="at most 3 dimensions"):
         kmeans(np.zeros((5, dimensions)), 2, cells=cells)
@@ -74,6 +76,12 @@ def test_a_histogram_with_a_cell_per_sample_is_exact() -> None:
     samples = np.array([[0.0, 2.0], [1.0, 2.0], [9.0, 2.0], [8.0, 2.0], [10.0, 2.0]])  # one axis is constant
     labels, centres = kmeans(samples, 2, cells=64)
     assert labels.tolist() == [1, 1, 0, 0, 0] and centres.tolist() == [[9, 2], [0.5, 2]]
+
+
+def test_a_histogram_keeps_small_differences_of_large_samples() -> None:
+    samples = 2.0**40 + np.array([[0.0], [1.0], [8.0], [9.0], [10.0]])  # float32 would make them one
+    labels, centres = kmeans(samples, 2, cells=16)
+    assert labels.tolist() == [1, 1, 0, 0, 0] and (centres - 2.0**40).tolist() == [[9], [0.5]]
 
 
 def test_a_histogram_of_one_colour() -> None:

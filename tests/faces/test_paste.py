@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gatedinpaint.faces import paste
+from gatedinpaint.faces import paste, paste_window
 
 
 def _disc(size: int = 120, radius: float = 30) -> np.ndarray:
@@ -78,6 +78,18 @@ def test_grain_goes_on_in_the_hole(resolution: float) -> None:
     assert not np.array_equal(paste(photo, flat, hole, resolution=resolution, seed=1), result)
 
 
+@pytest.mark.parametrize("resolution", [2.0, 4.0])
+@pytest.mark.parametrize("own", [4.0, 8.0, 14.0])
+def test_a_fill_with_grain_of_its_own_gets_only_what_it_lacks(resolution: float, own: float) -> None:
+    photo, hole = _noise(8), _disc(240, 60)
+    texture = np.random.default_rng(7).normal(0, own, (240, 240, 1))
+    result = paste(photo, 150 + texture + [20, 0, -20], hole, resolution=resolution).astype(float)
+    contrast = result[_disc(240, 50)].std(0)
+    # Squares add up: √(own² + (8² − own²)). Added noise comes out a tenth weaker, as calm places are the measure.
+    least = 0.85 if own < 8 else 0.95
+    assert (contrast > least * max(own, 8)).all() and (contrast < 1.06 * max(own, 8)).all()
+
+
 def test_a_clean_photo_gets_no_grain_and_what_is_behind_the_face_does_not_count() -> None:
     flat = np.full((240, 240, 3), 150.0) + [20, 0, -20]
     hole = _disc(240, 60)
@@ -123,3 +135,18 @@ def test_bad_input_is_refused() -> None:
         paste(photo, generated, hole, feather=-1)
     with pytest.raises(ValueError, match="must be finite in the hole"):
         paste(photo, generated + np.nan, hole)
+    for low, high in ((0.1, 1.0), (-1.0, 0.9), (-3.0, 200.0)):
+        drawn = np.linspace(low, high, generated.size).reshape(generated.shape)
+        with pytest.raises(ValueError, match=f"in 0…255; got values from {low:.3g} to {high:.3g}. Use image_to_photo"):
+            paste(photo, drawn, hole)
+    with pytest.raises(TypeError, match="hole must be a numpy array .* of bool; got list"):
+        paste(photo, generated, hole.tolist())
+    with pytest.raises(TypeError, match="generated must be a numpy array .*; got NoneType"):
+        paste(photo, None, hole)  # type: ignore[arg-type]
+
+
+def test_a_window_needs_a_hole_and_a_resolution() -> None:
+    with pytest.raises(ValueError, match="hole must mark at least one pixel"):
+        paste_window(np.zeros((20, 30), bool))
+    with pytest.raises(ValueError, match="resolution must be more than 0 photo pixels; got nan"):
+        paste_window(np.ones((20, 30), bool), float("nan"))

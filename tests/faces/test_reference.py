@@ -247,11 +247,15 @@ def test_bad_input_is_refused(aligned: AlignedFace) -> None:
         warp_reference(photo, points, points, (0, 64))
     with pytest.raises(ValueError, match=r"landmarks must lie in the photo of the given size \(64, 64\)"):
         warp_reference(photo, points, points + 1000, (64, 64))
-    with pytest.raises(ValueError, match="regularization"):
+    with pytest.raises(ValueError, match="regularization must be 0 or more; got -1.0"):
         warp_reference(photo, points, points, SIZE, regularization=-1.0)
     with pytest.raises(ValueError, match=r"target must be of the given size \(64, 64\); got \(256, 256\)"):
         warp_reference(photo, points, points, (64, 64), target=photo)
     with pytest.raises(ValueError, match="hole was given without target"):
         warp_reference(photo, points, points, SIZE, hole=np.ones(SIZE, bool))
-    with pytest.raises(ValueError, match=r"hole must be bool \(256, 256\)"):
+    with pytest.raises(ValueError, match=r"size must be .*whole numbers of 2 or more; got \(256, 256, 3\)"):
+        warp_reference(photo, points, points, photo.shape)
+    with pytest.raises(TypeError, match="hole must be bool; got float64"):
+        warp_reference(photo, points, points, SIZE, target=photo, hole=np.ones(SIZE))
+    with pytest.raises(ValueError, match=r"hole must be \(H, W\) = \(256, 256\) as the target; got \(64, 64\)"):
         warp_reference(photo, points, points, SIZE, target=photo, hole=np.ones((64, 64), bool))

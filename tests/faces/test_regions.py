@@ -80,6 +80,18 @@ def test_bad_polygons_are_refused(bad: np.ndarray) -> None:
         polygon_hole(bad, (8, 8))
 
 
+@pytest.mark.parametrize("size", [(8, 8, 3), (8,), (8, 0), (8.0, 8), 8])
+def test_a_size_is_height_and_width(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"size must be \(height, width\), whole numbers of 1 or more; got"):
+        polygon_hole(np.array([[1, 1], [3, 1], [3, 2]]), size)
+
+
+@pytest.mark.parametrize("shift", ["jaw_shift", "top_shift"])
+def test_shifts_are_finite(face: Face, shift: str) -> None:
+    with pytest.raises(ValueError, match=f"{shift} must be a finite number of face heights; got nan"):
+        mask_polygon(face.landmarks, **{shift: float("nan")})
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

@@ -1,12 +1,13 @@
 """The search with a stand-in for the detector: it sees what it is told to, if that is wide enough in its view."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from gatedinpaint.faces._search import LEVELS, Look, find_faces, windows
+from gatedinpaint.faces._search import LEVELS, Look, find_faces, levels, windows
 from gatedinpaint.faces.face import Face
 from gatedinpaint.faces.regions import MIRROR
 from gatedinpaint.image import Photo
@@ -71,6 +72,24 @@ def test_a_face_of_two_percent_is_found_anywhere(place: tuple[int, int]) -> None
     (face,) = find_faces(scene((*place, 24)), look, 1)
     np.testing.assert_allclose(face.landmarks, SHAPE * 23 + np.array(place) + 11.5, atol=1e-3)
     assert face.yaw == 20
+
+
+@pytest.mark.parametrize("size", [(1200, 900), (1600, 900), (1800, 900)])
+@pytest.mark.parametrize("share", [(0, 0), (1, 1), (0.48, 0.53), (0.3, 0.71)])
+def test_in_an_upright_photo_two_percent_are_of_the_width(size: tuple[int, int], share: tuple[float, float]) -> None:
+    x, y = round(share[0] * (size[1] - 18)), round(share[1] * (size[0] - 18))
+    look, _ = detector()
+    (face,) = find_faces(scene((x, y, 18), size=size), look, 1)
+    np.testing.assert_allclose(face.landmarks, SHAPE * 17 + (x + 8.5, y + 8.5), atol=1e-3)
+
+
+def test_the_levels_of_an_upright_photo_end_at_a_share_of_its_width() -> None:
+    assert levels((900, 1200)) == levels((900, 900)) == list(LEVELS)
+    assert levels((1200, 900))[-1] == pytest.approx(0.16 * 0.75)
+    assert levels((5000, 100))[-1] == pytest.approx(0.16 * 0.5)
+    upright = levels((1800, 900))
+    # Each level finds faces of 0.12 of its windows, and the next, which overlap by a third, whole ones of a third.
+    assert all(0.12 * coarse < fine / 3 for coarse, fine in itertools.pairwise(upright))
 
 
 def test_several_faces_once_each_and_the_largest_first() -> None:

@@ -4,12 +4,14 @@ import pytest
 import scipy.ndimage
 
 from gatedinpaint.faces import (
+    MASK_STYLES,
     AlignedFace,
     Face,
     FaceLandmarker,
     MaskNotFoundError,
     align,
     draw_face_mask,
+    face_height,
     find_face_mask,
     mask_polygon,
     polygon_hole,
@@ -105,7 +107,7 @@ def test_every_style_with_its_ear_loops(aligned: AlignedFace, landmarker: FaceLa
     masked, drawn = draw_face_mask(aligned.photo, aligned.landmarks, style=style, seed=5)
     (found,) = landmarker.detect(masked)
     face_mask = find_face_mask(masked, found.landmarks)
-    assert face_mask.source == "segmentation" and face_mask.quality > 0.8
+    assert face_mask.source == "segmentation" and face_mask.quality > 0.65
     assert _iou(face_mask.hole, drawn) > 0.9
 
 
@@ -162,9 +164,29 @@ def test_an_unknown_method(aligned: AlignedFace) -> None:
         find_face_mask(aligned.photo, aligned.landmarks, method="grabcut")  # type: ignore[arg-type]
 
 
-def test_the_hole_is_the_same_at_sixteen_times_the_size(aligned: AlignedFace) -> None:
-    masked, _ = draw_face_mask(aligned.photo, aligned.landmarks, color="green", seed=2, ear_loops=False)
-    large = cv2.resize(masked, (4096, 4096), interpolation=cv2.INTER_CUBIC)
-    fine = segment_face_mask(large, (aligned.landmarks + 0.5) * 16 - 0.5)
-    coarse = segment_face_mask(masked, aligned.landmarks)
-    assert _iou(fine.reshape(256, 16, 256, 16).mean((1, 3)) > 0.5, coarse) > 0.97
+@pytest.mark.parametrize("style", MASK_STYLES)
+def test_the_hole_is_the_same_at_a_sixteenth_of_the_size(photo: Photo, face: Face, style: MaskStyle) -> None:
+    """In the small photo the face is 115 pixels high: fewer than in the window, so that it is enlarged there."""
+    scale = 16 * 115 / face_height(face.landmarks)
+    move = np.array([2047.5, 2047.5]) - scale * face.landmarks.mean(0)
+    to_large = np.column_stack([scale * np.eye(2), move])
+    large = cv2.warpAffine(photo, to_large, (4096, 4096), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    landmarks = scale * face.landmarks + move
+    masked, _ = draw_face_mask(large, landmarks, style=style, seed=2)
+    fine = segment_face_mask(masked, landmarks).reshape(256, 16, 256, 16).mean((1, 3)) > 0.5
+    small = cv2.resize(masked, (256, 256), interpolation=cv2.INTER_AREA)
+    assert _iou(segment_face_mask(small, (landmarks + 0.5) / 16 - 0.5), fine) > 0.975
+
+
+def test_an_outline_that_cannot_be_right_lowers_the_quality(aligned: AlignedFace) -> None:
+    """A white board behind the corner of a white face mask: where the cloth ends cannot be told, and the outline runs
+    into the board."""
+    masked, drawn = draw_face_mask(aligned.photo, aligned.landmarks, color="white", seed=1, ear_loops=False)
+    beside = masked.copy()
+    rows, columns = np.nonzero(drawn)
+    middle = int(rows.mean())
+    corner = columns[(rows >= middle - 50) & (rows < middle - 20)].max()
+    beside[middle - 50 : middle - 20, corner - 12 : corner + 20] = np.median(masked[drawn], axis=0)
+    good, bad = find_face_mask(masked, aligned.landmarks), find_face_mask(beside, aligned.landmarks)
+    assert _iou(bad.hole, drawn) < _iou(good.hole, drawn) - 0.04
+    assert bad.source == "segmentation" and bad.quality < good.quality - 0.1

@@ -9,7 +9,8 @@ _WITHOUT_GRADIENT = {
     "a type, a constant or an exception": (
         *("AlignedFace", "DeepFillV2Output", "DegenerateControlPointsError", "FORMATS", "Face", "FaceMask"),
         *("FeaturePass", "Features", "GradientReport", "HeadPose", "Hole", "InpaintOutput", "JAW", "Landmarker"),
-        *("MASK_POLYGON", "MASK_STYLES", "MAX_PIXELS", "MaskNotFoundError", "NoFaceError", "Photo", "PhotoError"),
+        *("MASK_COLORS", "MASK_PALETTES", "MASK_POLYGON", "MASK_STYLES", "MAX_PIXELS", "MaskNotFoundError"),
+        *("MaskPattern", "MaskStyle", "NoFaceError", "Photo", "PhotoError", "SegmentationMethod"),
         *("TPS_POINTS", "WarpedReference", "__version__"),
     ),
     "works on photos and points in NumPy": (

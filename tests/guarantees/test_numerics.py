@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.guarantees.draw import Draw, changed, tensors, with_tensors
-from tests.guarantees.registry import SUBJECTS
 from tests.guarantees.subject import Subject
+from tests.guarantees.variants import EVERY
 
-DOUBLE = [name for name, subject in SUBJECTS.items() if not subject.always_float32]
+DOUBLE = [name for name, subject in EVERY.items() if not subject.always_float32]
 
 
 def in_double(subject: Subject) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -25,7 +25,7 @@ def in_double(subject: Subject) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 @pytest.mark.parametrize("name", DOUBLE)
 def test_gradient_is_the_derivative(name: str) -> None:
     """Of every parameter and every argument that receives a gradient, along a random direction."""
-    subject = SUBJECTS[name]
+    subject = EVERY[name]
     function, arguments = in_double(subject)
     module = function if isinstance(function, nn.Module) else None
     parameters = {} if module is None else {key: p for key, p in module.named_parameters() if p.requires_grad}
@@ -54,9 +54,9 @@ def test_gradient_is_the_derivative(name: str) -> None:
         assert torch.autograd.gradcheck(results, separate, **tolerances)
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize("name", EVERY)
 def test_gradient_reaches_everything_that_learns(name: str) -> None:
-    subject = SUBJECTS[name]
+    subject = EVERY[name]
     function = subject.make()
     arguments = subject.arguments(Draw(size=subject.size).fresh())
     leaves = [leaf.requires_grad_() for leaf in tensors(arguments)]
@@ -87,7 +87,7 @@ def test_gradient_reaches_everything_that_learns(name: str) -> None:
 @pytest.mark.parametrize("name", DOUBLE)
 def test_every_precision_is_near_double(name: str, dtype: torch.dtype, tolerance: float, autocast: bool) -> None:
     """As a share of the result's norm. Arguments and weights are rounded first: what is measured is the computation."""
-    subject = SUBJECTS[name]
+    subject = EVERY[name]
     double, arguments = in_double(subject)
     arguments = changed(arguments, lambda tensor: tensor.to(dtype))
     rounded = copy.deepcopy(double)

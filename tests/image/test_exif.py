@@ -91,6 +91,24 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         read_exif(tmp_path)
 
 
+def test_what_a_jpeg_cannot_hold_goes_the_largest_first(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[MAKE] = "Example"
+    exif[0x010E] = "a caption. " * 4_000  # 44 kB
+    exif.get_ifd(CAMERA).update({DATE: "2026:01:02 03:04:05", 0x9286: b"a comment. " * 5_000})  # 55 kB
+    path = tmp_path / "long.png"
+    Image.new("RGB", (8, 8)).save(path, exif=exif)
+    kept = read_exif(path)
+    assert 44_000 < len(kept) < 65_000
+    result = tmp_path / "result.jpg"
+    write_photo(result, read_photo(path), exif=kept)
+    with Image.open(result) as file:
+        written = file.getexif()
+        assert written[MAKE] == "Example" and written[0x010E] == exif[0x010E]
+        assert written.get_ifd(CAMERA)[DATE] == "2026:01:02 03:04:05"
+        assert 0x9286 not in written.get_ifd(CAMERA)
+
+
 def test_bmp_goes_without(phone_photo: Path, tmp_path: Path) -> None:
     write_photo(tmp_path / "result.bmp", read_photo(phone_photo), exif=read_exif(phone_photo))
     assert read_photo(tmp_path / "result.bmp").shape == (60, 40, 3)

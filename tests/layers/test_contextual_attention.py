@@ -205,3 +205,8 @@ def test_bad_arguments() -> None:
             layer(x, torch.zeros(shape))
     with pytest.raises(TypeError, match="mask must be a floating-point tensor; got torch.bool"):
         layer(x, torch.zeros(2, 1, 8, 12, dtype=torch.bool))
+
+
+def test_an_infinite_scale_is_refused() -> None:
+    with pytest.raises(ValueError, match="softmax_scale must be finite: .*; got inf"):
+        ContextualAttention2d(softmax_scale=float("inf"))

@@ -1,8 +1,11 @@
 """GatedUpsample2d takes a cheaper way where it can; what it computes stays interpolation, then convolution."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
 from gatedinpaint import GatedUpsample2d
@@ -109,3 +112,77 @@ def test_export_keeps_the_plain_graph_and_the_result() -> None:
     program = torch.export.export(layer, (x,))
     assert any("upsample" in str(node.target) for node in program.graph.nodes)
     torch.testing.assert_close(program.module()(x), layer(x), rtol=0, atol=1e-6)
+
+
+class Adapter(torch.nn.Module):
+    """A convolution and something learned beside it, as low-rank adapters have it; it has no attributes of a Conv2d."""
+
+    def __init__(self, base: torch.nn.Conv2d) -> None:
+        super().__init__()
+        self.base, self.beside = base, torch.nn.Conv2d(base.in_channels, base.out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.base(x) + self.beside(x)
+
+
+class Doubled(torch.nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+def doubled(layer: GatedUpsample2d) -> None:
+    layer.gated_conv.conv.__class__ = Doubled
+
+
+def adapted(layer: GatedUpsample2d) -> None:
+    layer.gated_conv.conv = Adapter(layer.gated_conv.conv)
+
+
+def hooked(layer: GatedUpsample2d) -> None:
+    layer.gated_conv.conv.register_forward_hook(lambda _module, _inputs, y: y + 1)
+
+
+def hooked_outside(layer: GatedUpsample2d) -> None:
+    layer.gated_conv.register_forward_pre_hook(lambda _module, inputs: (3 * inputs[0],))
+
+
+def patched(layer: GatedUpsample2d) -> None:
+    conv = layer.gated_conv.conv
+    conv.forward = lambda x: torch.nn.Conv2d.forward(conv, x) + 1
+
+
+def pruned(layer: GatedUpsample2d) -> None:
+    prune.l1_unstructured(layer.gated_conv.conv, "weight", 0.9)
+
+
+@pytest.mark.parametrize("change", [doubled, adapted, hooked, hooked_outside, patched, pruned])
+def test_what_was_changed_afterwards_is_called(change: Callable[[GatedUpsample2d], None]) -> None:
+    torch.manual_seed(0)
+    layer, x = GatedUpsample2d(3, 4).double(), torch.randn(1, 3, 5, 4, dtype=torch.float64)
+    before = layer(x)
+    change(layer)
+    layer.double()  # the adapter's
+    want = layer.gated_conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+    torch.testing.assert_close(layer(x), want, rtol=0, atol=1e-12)
+    assert (want - before).abs().max() > 0.01
+
+
+def test_a_backward_hook_is_called() -> None:
+    layer, seen = GatedUpsample2d(3, 4), []
+    layer.gated_conv.conv.register_full_backward_hook(lambda *_: seen.append(1))
+    layer(torch.randn(1, 3, 5, 4, requires_grad=True)).sum().backward()
+    assert seen == [1]
+
+
+def test_a_pruned_layer_trains_for_more_than_one_step() -> None:
+    layer, x = GatedUpsample2d(3, 4), torch.randn(1, 3, 5, 4)
+    pruned(layer)
+    optimizer = torch.optim.SGD(layer.parameters(), 0.1)
+    results = []
+    for _ in range(3):
+        y = layer(x)
+        optimizer.zero_grad()
+        y.sum().backward()
+        optimizer.step()
+        results.append(y.sum().item())
+    assert results[0] > results[1] > results[2]  # the sum is what it is taught to lower

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gatedinpaint import GatedConv2d, GatedUpsample2d, init_weights
+from gatedinpaint import GatedConv2d, GatedUpsample2d, PartialConv2d, SPDResBlock, init_weights
 
 OPTIONS = [
     {},
@@ -212,3 +213,90 @@ def test_a_full_gate_keeps_its_keys() -> None:
 def test_unknown_gate() -> None:
     with pytest.raises(ValueError, match=r"gate must be one of \('full', .*'single_channel'\); got 'sigmoid'"):
         GatedConv2d(2, 3, 3, gate="sigmoid")
+
+
+@pytest.mark.parametrize("layer", [GatedConv2d, PartialConv2d])
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"kernel_size": (3, 3)}, TypeError, r"kernel_size must be one whole number; got \(3, 3\)"),
+        ({"kernel_size": 3.0}, TypeError, r"kernel_size must be one whole number; got 3\.0"),
+        ({"padding": "valid"}, ValueError, r'padding must be a number of pixels, 0 or more, or "same"; got \'valid\''),
+        ({"padding": -1}, ValueError, "padding must be a number of pixels, 0 or more, .*; got -1"),
+        ({"padding": (1, 1)}, ValueError, r"padding must be a number of pixels, .*; got \(1, 1\)"),
+        ({"groups": 0}, ValueError, "groups must be greater than 0; got 0"),
+    ],
+)
+def test_bad_geometry(layer: type, options: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        layer(4, 4, **({"kernel_size": 3} | options))
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (
+            lambda: GatedConv2d(4, 4, 3, padding_mode="mirror"),
+            ValueError,
+            r"padding_mode must be one of \('zeros', .*'mir",
+        ),
+        (lambda: SPDResBlock(4, padding_mode="mirror"), ValueError, "padding_mode must be one of .*got 'mirror'"),
+        (lambda: SPDResBlock(4.0), TypeError, r"channels must be one whole number; got 4\.0"),
+        (
+            lambda: GatedConv2d(4, 4, 3, norm=nn.BatchNorm2d(4)),
+            TypeError,
+            r"norm must make a module .*; got BatchNorm2d\(",
+        ),
+        (
+            lambda: GatedConv2d(4, 4, 3, activation=nn.ELU),
+            TypeError,
+            r"activation must be a module such as nn\.ELU\(\)",
+        ),
+        (
+            lambda: GatedUpsample2d(4, 4, scale_factor=0.01),
+            TypeError,
+            r"scale_factor must be one whole number; got 0\.01",
+        ),
+        (lambda: GatedUpsample2d(4, 4, scale_factor=0), ValueError, "scale_factor must be greater than 0; got 0"),
+    ],
+)
+def test_bad_options(build: Callable[[], nn.Module], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        build()
+
+
+@pytest.mark.parametrize("norm", [nn.InstanceNorm2d, nn.BatchNorm2d])
+@pytest.mark.parametrize(
+    ("options", "smallest"),
+    [({}, 2), ({"stride": 2}, 3), ({"stride": 2, "padding": 0}, 5), ({"dilation": 2, "padding": 0}, 6)],
+    ids=str,
+)
+def test_a_norm_asks_for_more_than_one_value(norm: type[nn.Module], options: dict, smallest: int) -> None:
+    layer = GatedConv2d(2, 3, 3, norm=norm, **options)
+    shortest = max(1, smallest - layer.geometry.stride)  # what the kernel itself asks for
+    layer(torch.randn(1, 2, smallest, shortest))
+    more = "" if norm is nn.InstanceNorm2d else ", or come as a batch of two or more,"
+    with pytest.raises(
+        ValueError, match=f"at least {smallest} pixels high or wide{more} for norm {norm.__name__}: it n"
+    ):
+        layer(torch.randn(1, 2, smallest - 1, shortest))
+    if norm is nn.BatchNorm2d:
+        layer(torch.randn(2, 2, smallest - 1, shortest))
+        layer.eval()(torch.randn(1, 2, smallest - 1, shortest))
+
+
+def test_a_convolution_may_be_wrapped() -> None:
+    layer, x = GatedConv2d(4, 8, 3, groups=2), torch.randn(1, 4, 6, 6)
+    before = layer(x)
+    layer.conv = nn.Sequential(layer.conv)
+    assert torch.equal(layer(x), before)
+
+
+def test_spectral_norm_is_saved_as_a_state_dict_and_not_as_a_pickle() -> None:
+    layer, x = GatedConv2d(2, 3, 3, spectral_norm=True).eval(), torch.randn(1, 2, 5, 5)
+    with pytest.raises(RuntimeError, match="only supported through state_dict"):
+        pickle.dumps(layer)
+    other = GatedConv2d(2, 3, 3, spectral_norm=True).eval()
+    other.load_state_dict(layer.state_dict(), strict=True)
+    assert torch.equal(other(x), layer(x))
+    assert torch.equal(copy.deepcopy(layer)(x), layer(x))

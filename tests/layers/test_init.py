@@ -72,3 +72,39 @@ def test_reaches_the_weight_under_spectral_norm() -> None:
 def test_unknown_method() -> None:
     with pytest.raises(ValueError, match="got 'he'"):
         init_weights(nn.Linear(2, 2), "he")
+
+
+@pytest.mark.parametrize(
+    ("layer", "fan_in"),
+    [
+        (nn.Conv1d(64, 128, 5), 64 * 5),
+        (nn.Conv3d(16, 32, 3), 16 * 27),
+        (nn.ConvTranspose1d(64, 256, 5), 64 * 5),
+        (nn.ConvTranspose2d(32, 128, 3), 32 * 9),
+        (nn.ConvTranspose2d(32, 128, 3, groups=4), 8 * 9),
+        (nn.ConvTranspose3d(16, 32, 3), 16 * 27),
+    ],
+    ids=str,
+)
+def test_every_convolution_by_its_fan_in(layer: nn.Module, fan_in: int) -> None:
+    torch.manual_seed(0)
+    init_weights(layer)
+    assert layer.weight.std().item() == pytest.approx((2 / (1.04 * fan_in)) ** 0.5, rel=0.03)
+    assert layer.bias.abs().max() == 0
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_kaiming_keeps_the_variance_through_a_transposed_convolution(groups: int) -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(64, 256, 3, groups=groups, bias=False)
+    init_weights(layer)
+    x = nn.functional.leaky_relu(torch.randn(4, 64, 16, 16), 0.2) * (2 / 1.04) ** 0.5  # E x² = 1
+    inner = layer(x)[..., 2:-2, 2:-2]  # away from the borders, where fewer taps meet
+    assert inner.square().mean().item() == pytest.approx(2 / 1.04, rel=0.1)
+
+
+def test_orthogonal_transposed_convolution_has_orthogonal_filters() -> None:
+    layer = nn.ConvTranspose2d(16, 8, 3)
+    init_weights(layer, "orthogonal", gain=1.0)
+    filters = layer.weight.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(filters @ filters.T, torch.eye(8), rtol=0, atol=1e-5)

@@ -183,3 +183,11 @@ def test_bad_arguments() -> None:
         layer(x, torch.zeros(2, 1, 8, 8, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"x must be \(B, 4, H, W\); got \(2, 3, 8, 8\)"):
         layer(x[:, :3], torch.zeros(2, 1, 8, 8))
+
+
+def test_infinite_results_stay_out_of_the_hole() -> None:
+    layer, (x, mask) = PartialConv2d(4, 6, 3), example()
+    x = x.float() * 3e38  # sums overflow
+    y, smaller = layer(x, mask.float())
+    assert y.isinf().any()
+    assert not y[smaller.expand_as(y) > 0.5].any()

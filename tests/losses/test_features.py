@@ -125,6 +125,18 @@ def test_weights_of_another_network(vgg16_state):
         VGGFeatures("vgg16", weights={**vgg16_state, "features.0.weight": torch.zeros(64, 1, 3, 3)})
 
 
+def test_files_that_are_no_weights(vgg16_state, tmp_path):
+    for file in ("vgg.pth", "vgg.safetensors"):
+        with pytest.raises(FileNotFoundError, match=rf"{file}: no such file\. Expected a \.safetensors file or"):
+            VGGFeatures("vgg16", weights=tmp_path / file)
+        (tmp_path / file).write_bytes(b"garbage")
+        with pytest.raises(ValueError, match=rf"{file}: .*[Dd]amaged"):
+            VGGFeatures("vgg16", weights=tmp_path / file)
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match=r"list\.pth: expected a dict of tensors; got something else"):
+        VGGFeatures("vgg16", weights=tmp_path / "list.pth")
+
+
 def test_bad_options(vgg16_state):
     with pytest.raises(ValueError, match=r"net must be .* got 'resnet50'"):
         VGGFeatures("resnet50", weights=vgg16_state)
@@ -141,6 +153,10 @@ def test_bad_images(vgg16_state):
     with pytest.raises(ValueError, match=r"input_range = \(-1, 1\); got values from 0 to 255"):
         vgg(torch.linspace(0, 255, 3 * 16 * 16).view(1, 3, 16, 16))
     assert len(vgg(torch.full((1, 3, 16, 16), 1.09))) == 5  # within the margin
+    with pytest.raises(ValueError, match="got values from nan to nan"):
+        vgg(torch.full((1, 3, 16, 16), torch.nan))
+    with pytest.raises(ValueError, match=r"under no_grad call generator\.eval\(\) first, or clamp it\."):
+        vgg(torch.full((1, 3, 16, 16), 1.3))
 
 
 def test_output_of_a_network_may_overshoot(vgg16_state):

@@ -96,4 +96,8 @@ def test_bad_arguments():
             queue.enqueue(torch.ones(shape))
     with pytest.raises(TypeError, match=r"keys must be a floating-point tensor; got torch\.int64"):
         queue.enqueue(torch.ones(2, 3, dtype=torch.int64))
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=r"keys must be finite; got NaN or infinity\. Leave out the step"):
+            queue.enqueue(torch.tensor([[1.0, 2.0, 3.0], [1.0, bad, 3.0]]))
+    assert len(queue.negatives) == 0  # nothing of a refused batch stays
     assert repr(queue) == "NegativeQueue(dim=3, size=4)"

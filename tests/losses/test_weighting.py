@@ -17,7 +17,23 @@ def test_gradient_is_the_weight():
     terms = {name: term.clone().requires_grad_() for name, term in TERMS.items()}
     weighted_sum(terms, {"style": 10.0, "hole": 0.0}).backward()
     assert terms["style"].grad == 10.0
-    assert terms["hole"].grad == 0.0
+    assert terms["hole"].grad is None
+
+
+def test_weight_zero_keeps_even_nan_out():
+    terms = {"good": torch.tensor(2.0, requires_grad=True), "bad": torch.tensor(-1.0, requires_grad=True)}
+    total = weighted_sum({"good": terms["good"], "bad": terms["bad"].sqrt()}, {"good": 3.0, "bad": 0.0})
+    assert total.item() == 6.0
+    total.backward()
+    assert terms["good"].grad == 3.0
+    assert terms["bad"].grad is None
+
+
+def test_all_weights_zero():
+    total = weighted_sum(TERMS, {"style": 0.0, "hole": -0.0})
+    assert total.item() == 0.0
+    assert total.shape == ()
+    assert not total.requires_grad
 
 
 def test_half_precision_sums_in_float32():

@@ -51,6 +51,16 @@ def test_feather_is_the_chessboard_distance_and_stays_inside(radius: int) -> Non
     assert (weights[mask == 0] == 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_wide_feather_is_the_mean_of_eroded_masks(dtype: torch.dtype) -> None:
+    """300 steps are more than bfloat16 can count."""
+    mask = torch.zeros(1, 1, 3, 700, dtype=dtype)
+    mask[..., 20:680] = 1
+    eroded = [erode(mask, distance).float() for distance in range(301)]
+    assert torch.equal(feather(mask, 300), torch.stack(eroded).mean(0).to(dtype))
+    assert feather(mask, 300).max() == 1
+
+
 def test_bad_input() -> None:
     mask = random_mask()
     with pytest.raises(ValueError, match="radius must be 0 or more pixels; got -1"):

@@ -128,8 +128,17 @@ def test_bad_arguments(draw):
     for seed in (-1, (), (3, -1)):
         with pytest.raises(ValueError, match="seed must be a whole number, 0 or more, or several of them; got"):
             draw((8, 8), hole_ratio=0.5, seed=seed)
-    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
-        draw((8, 8), hole_ratio=0.5, seed=0.5)
+    for seed in (0.5, None, "ab", np.array([1, 2]), (1, 0.5)):
+        with pytest.raises(
+            TypeError, match=r"seed must be a whole number, or a tuple of several such as \(seed, epoch"
+        ):
+            draw((8, 8), hole_ratio=0.5, seed=seed)
+    for size in (8, (8.0, 8.0), None, "88"):
+        with pytest.raises(TypeError, match=r"size must be \(height, width\) in whole numbers; got"):
+            draw(size, hole_ratio=0.5, seed=0)
+    with pytest.raises(ValueError, match=r"size must be \(height, width\), each 1 or more; got \(3, 8, 8\)"):
+        draw((3, 8, 8), hole_ratio=0.5, seed=0)
+    assert draw([np.int64(8), 8], hole_ratio=0.5, seed=0).shape == (1, 1, 8, 8)
 
 
 def test_bad_options():

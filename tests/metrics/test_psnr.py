@@ -46,6 +46,17 @@ def test_identical_images_are_infinitely_alike():
     assert psnr(image, image, data_range=1.0).tolist() == [math.inf, math.inf]
 
 
+def test_gradient_is_zero_where_the_images_are_identical_and_no_other_changes():
+    target = torch.zeros(2, 3, 4, 4, dtype=torch.float64)
+    input = target.clone()
+    input[1] = 0.1
+    input.requires_grad_()
+    psnr(input, target, data_range=2.0).sum().backward()
+    assert (input.grad[0] == 0).all()
+    # d/de of -20 log10(e), shared among 48 elements
+    torch.testing.assert_close(input.grad[1], torch.full_like(input[1], -20 / (math.log(10) * 0.1 * 48)))
+
+
 def test_scaling_image_and_range_changes_nothing():
     input, target = map(torch.from_numpy, images())
     scaled = psnr((input + 1) * 127.5, (target + 1) * 127.5, data_range=255)

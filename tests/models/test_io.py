@@ -6,7 +6,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gatedinpaint import DeepFillV2Generator, InpaintGenerator, SNPatchDiscriminator, load_model, save_model
+from gatedinpaint import (
+    DeepFillV2Generator,
+    InpaintGenerator,
+    SNPatchDiscriminator,
+    load_model,
+    optimize_for_inference,
+    save_model,
+)
 
 
 @pytest.mark.parametrize(
@@ -146,3 +153,47 @@ def test_everything_that_is_loaded_is_in_memory(tmp_path: Path) -> None:
     assert tensors.keys() == loaded.state_dict().keys()  # a buffer outside the state dict would keep no value
     assert {tensor.device.type for tensor in tensors.values()} == {"cpu"}
     assert all(parameter.requires_grad for parameter in loaded.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64, "float16"])
+def test_other_types_are_refused(tmp_path: Path, dtype: object) -> None:
+    with pytest.raises(TypeError, match=r"dtype must be a floating-point type such as torch\.float16; got"):
+        save_model(SNPatchDiscriminator(2), tmp_path / "model", dtype=dtype)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float8_e4m3fn])
+def test_a_weight_too_large_for_the_type_is_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    model = InpaintGenerator(2)
+    nn.init.constant_(model.refine.to_rgb.bias, 1e6)
+    with pytest.raises(
+        ValueError, match=r"refine\.to_rgb\.bias does not fit into torch\.float.*largest value is 1e\+06"
+    ):
+        save_model(model, tmp_path / "model", dtype=dtype)
+    assert not (tmp_path / "model").exists()
+    save_model(model, tmp_path / "model", dtype=torch.bfloat16)
+
+
+def test_a_copy_for_inference_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    fast = optimize_for_inference(SNPatchDiscriminator(2))
+    with pytest.raises(
+        ValueError, match=r"load_model would refuse them: missing layers\.0\.param.*not a copy by optimize"
+    ):
+        save_model(fast, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    save_model(optimize_for_inference(InpaintGenerator(2)), tmp_path / "model")  # without spectral norm nothing is lost
+
+
+def test_wrapped_networks_say_what_to_pass(tmp_path: Path) -> None:
+    model = InpaintGenerator(2)
+    with pytest.raises(TypeError, match=r"got DataParallel\. Pass model\.module\."):
+        save_model(nn.DataParallel(model), tmp_path)
+    with pytest.raises(TypeError, match=r"got OptimizedModule\. Pass model\._orig_mod\."):
+        save_model(torch.compile(model), tmp_path)
+
+
+def test_an_absent_device_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    save_model(InpaintGenerator(2), tmp_path)
+    (tmp_path / "config.json").write_text("damaged")
+    with pytest.raises(ValueError, match=r"device 'cuda:99' is not available here: .*Pass device='cpu'"):
+        load_model(tmp_path, device="cuda:99")

@@ -234,3 +234,18 @@ def test_warp_refuses_what_is_not_an_image() -> None:
     corners = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
     with pytest.raises(ValueError, match=r"pass image\[None\]"):
         warp_image(torch.rand(3, 8, 8), ThinPlateSpline.fit(corners, corners))
+
+
+def test_bad_sizes_and_modes() -> None:
+    image, points = torch.zeros(1, 1, 4, 4), torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    spline = ThinPlateSpline.fit(points, points)
+    for size in (4, (4.0, 4), "44"):
+        with pytest.raises(TypeError, match=r"^size must be \(height, width\) in whole numbers; got"):
+            spline.grid(size)  # type: ignore[arg-type]
+    for size in ((0, 4), (), (4, 4, 4)):
+        with pytest.raises(ValueError, match=r"^size must be \(height, width\), each 1 or more; got \("):
+            warp_image(image, spline, size=size)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^input_size must be \(height, width\), each 1 or more; got \(4, 0\)"):
+        spline.grid((4, 4), input_size=(4, 0))
+    with pytest.raises(ValueError, match=r"""^mode must be "bilinear", "bicubic" or "nearest"; got 'linear'"""):
+        warp_image(image, spline, mode="linear")  # type: ignore[arg-type]

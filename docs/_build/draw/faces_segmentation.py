@@ -47,8 +47,8 @@ def draw(folder: Path) -> None:
     try:
         find_face_mask(photo, landmarks)
     except MaskNotFoundError as error:
-        quality = str(error).split("quality ")[1].split(",")[0]
-    show(axes[0, 4], align(photo, landmarks, size=SIZE).photo, f"bare\nquality {quality}\nrefused")
+        clarity = str(error).split("clarity ")[1].split(",")[0]
+    show(axes[0, 4], align(photo, landmarks, size=SIZE).photo, f"bare\nclarity {clarity}\nrefused")
     axes[0, 4].set(**LOWER_FACE)
     save(figure, folder / "segmentation.png")
 
