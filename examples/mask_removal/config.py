@@ -3,7 +3,14 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from examples.mask_removal.precision import Precision
+
+_AT_LEAST_1 = ("base_channels", "discriminator_channels", "accumulation", "discriminator_every", "log_every")
+_AT_LEAST_1 += ("sheet_every", "validation_faces", "checkpoint_every", "keep_checkpoints")
+_AT_LEAST_0 = ("epochs_constant", "epochs_decay", "steps_constant", "steps_decay", "warmup_steps", "seed")
+_AT_LEAST_0 += ("clip_norm", "damaged_limit")
 
 
 @dataclass(frozen=True)
@@ -31,27 +38,43 @@ class Config:
     weights: LossWeights = field(default_factory=LossWeights)
     hole_weight: float = 5.0
     """λ_hole of the reconstruction, on both stages."""
+    area_normalized: bool = False
+    """Whether hole and rest count by their mean difference, whatever their sizes in the batch of all ranks."""
     valid_weight: float = 1.0
     """Its weight outside the hole. The result takes nothing from there, but a seam needs a network that knows it."""
     temperature: float = 0.1
     """τ of the contrastive loss."""
 
     batch_size: int = 16
-    """Images in a step; each comes with its augmented twin, so the networks see twice as many."""
+    """Images in a step, over all ranks; each comes with its augmented twin, so the networks see twice as many."""
+    accumulation: int = 1
+    """Parts in which each rank sends its share of the batch through the networks. Negatives of the contrastive loss
+    are those of one part."""
     epochs_constant: float = 10.0
     """Epochs at the full learning rate ..."""
     epochs_decay: float = 5.0
     """... and then of linear decay to 0."""
+    steps_constant: int = 0
+    """The schedule in steps, which replaces that in epochs unless both are 0."""
+    steps_decay: int = 0
     warmup_steps: int = 0
     """First steps without the adversarial term."""
+    discriminator_every: int = 1
+    """The discriminator learns in every n-th step only."""
     learning_rate_generator: float = 1e-4
     learning_rate_discriminator: float = 4e-4
     betas: tuple[float, float] = (0.5, 0.999)
     ema_decay: float = 0.999
     """Horizon of the running average of G's weights, which is what is saved and sampled."""
+    clip_norm: float = 0.0
+    """Longest gradient of each network; 0 does not clip."""
+    precision: Precision = "fp32"
+    """Number format of the networks; see ``precision.py``."""
 
     reference_share: float = 0.6
     """Share of samples that come with a reference."""
+    damaged_limit: float = 0.2
+    """Share of an epoch's samples that may be damaged; others stand in for them, and training goes on."""
     twin_colour: float = 0.2
     """Largest relative change of brightness, contrast and saturation in the twin."""
     twin_hue: float = 0.1
@@ -61,25 +84,41 @@ class Config:
     seed: int = 0
     log_every: int = 20
     sheet_every: int = 250
+    """Steps between sheets of validation faces and measurements on them."""
+    validation_faces: int = 64
+    """Validation faces that are measured, at most."""
+    best_by: Literal["lpips", "psnr", "ssim"] = "lpips"
+    """Figure by which the best checkpoint is kept. LPIPS is measured only for ``"lpips"``: it needs AlexNet."""
     checkpoint_every: int = 250
+    keep_checkpoints: int = 2
+    """The last ones; the best is kept besides."""
 
     def __post_init__(self) -> None:
         if self.weights.lpips and self.features != "alexnet":
             raise ValueError(f'weights.lpips needs features="alexnet"; got features="{self.features}".')
         if self.features not in ("vgg19", "vgg16", "alexnet"):
             raise ValueError(f'features must be "vgg19", "vgg16" or "alexnet"; got {self.features!r}.')
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {get_args(Precision)}; got {self.precision!r}.")
+        if self.best_by not in ("lpips", "psnr", "ssim"):
+            raise ValueError(f'best_by must be "lpips", "psnr" or "ssim"; got {self.best_by!r}.')
         if self.batch_size < 2:
             raise ValueError(
                 f"batch_size must be 2 or more: the contrastive loss needs negatives; got {self.batch_size}."
             )
-        for name in ("base_channels", "discriminator_channels", "log_every", "sheet_every", "checkpoint_every"):
+        for name in _AT_LEAST_1:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more; got {getattr(self, name)}.")
-        for name in ("epochs_constant", "epochs_decay", "warmup_steps", "seed"):
+        for name in _AT_LEAST_0:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be 0 or more; got {getattr(self, name)}.")
-        if not self.epochs_constant + self.epochs_decay:
-            raise ValueError("epochs_constant and epochs_decay are both 0: there is nothing to train.")
+        if not self.epochs_constant + self.epochs_decay + self.steps_constant + self.steps_decay:
+            raise ValueError("epochs_constant and epochs_decay are both 0, and so are the steps: nothing to train.")
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether a term measures over features."""
+        return bool(self.weights.perceptual or self.weights.style or self.weights.lpips)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the run's ``config.json``."""
@@ -87,8 +126,22 @@ class Config:
 
 
 def paper() -> Config:
-    """As published: c = 32 at 256×256, VGG-19, all six losses with their weights, 10 + 5 epochs."""
-    return Config()
+    """As published: c = 32 at 256×256, VGG-19, all six losses with their weights, 10 + 5 epochs, O2.
+
+    O2 is for GPUs. On a CPU add ``--precision fp32``.
+    """
+    return Config(precision="o2")
+
+
+def deepgin() -> Config:
+    """DeepGIN-style: the paper's networks with weights between its own and those of its ancestor.
+
+    Derived, not published: the mask-inpainting paper names two values of λ_style, 80 and 40, and its released code
+    weighs with 40 and lets the adversarial term count in full. This takes the latter two, leaves the contrastive
+    loss out, which DeepGIN does not have, and lets the hole count by its mean, as DeepGIN's reconstruction does.
+    """
+    weights = LossWeights(adversarial=1.0, style=40.0, contrastive=0.0)
+    return Config(precision="o2", weights=weights, hole_weight=1.0, area_normalized=True)
 
 
 def small() -> Config:
@@ -125,18 +178,24 @@ def smoke() -> Config:
         batch_size=2,
         epochs_constant=1.0,
         epochs_decay=1.0,
+        best_by="psnr",
         log_every=1,
         sheet_every=2,
         checkpoint_every=2,
     )
 
 
-PRESETS = {"paper": paper, "small": small, "smoke": smoke}
+PRESETS = {"paper": paper, "deepgin": deepgin, "small": small, "smoke": smoke}
 
 
 def from_dict(values: Any) -> Config:
-    """The inverse of :meth:`Config.to_dict`; unknown or missing names and values of other types are errors."""
-    _check_like(values, paper().to_dict(), name="configuration")
+    """The inverse of :meth:`Config.to_dict`; unknown names and values of other types are errors.
+
+    What is missing has its default: a run begun before a setting existed did what the default does.
+    """
+    defaults = Config().to_dict()
+    _check_like(values, defaults, name="configuration")
+    values = defaults | values
     return Config(**{**values, "weights": LossWeights(**values["weights"]), "betas": tuple(values["betas"])})
 
 
@@ -153,11 +212,11 @@ def read_config(path: Path) -> Config:
 
 
 def _check_like(value: Any, example: Any, *, name: str) -> None:
-    """Raise unless ``value`` is built like ``example``: same names, same types; whole numbers may stand for floats."""
+    """Raise unless ``value`` is built like ``example``: known names, same types; whole numbers may stand for floats."""
     if isinstance(example, dict) and isinstance(value, dict):
-        if different := sorted(value.keys() ^ example.keys()):
-            raise ValueError(f"{name}: unknown or missing settings {different}; known are {sorted(example)}.")
-        for key in example:
+        if unknown := sorted(value.keys() - example.keys()):
+            raise ValueError(f"{name}: unknown settings {unknown}; known are {sorted(example)}.")
+        for key in value:
             _check_like(value[key], example[key], name=key)
     elif isinstance(example, tuple) and isinstance(value, tuple | list) and len(value) == len(example):
         for index, item in enumerate(value):

@@ -6,7 +6,9 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
+
+from examples.mask_removal.layouts import CelebAIdentities
 
 PHOTO_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 _LONGEST_ID = 150
@@ -20,10 +22,18 @@ class SourcePhoto(NamedTuple):
     """Its absolute path, or that of its tar file and the name in there: what a continued set knows it by."""
     id: str
     content: Path | bytes
+    identity: str | None = None
+    """Who is on it, where the layout of the source says so."""
 
 
 def new_photos(
-    sources: list[Path], index: list[dict[str, Any]], *, output: Path, damaged: list[str]
+    sources: list[Path],
+    index: list[dict[str, Any]],
+    *,
+    output: Path,
+    damaged: list[str],
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Iterator[SourcePhoto]:
     """The photos that the index does not hold yet, each with an id of its own.
 
@@ -35,11 +45,14 @@ def new_photos(
         index: lines of the set so far. Lines without a source are taken to mean the photo of that id.
         output: the set's own folder, which is left out where it lies inside a source.
         damaged: receives a line for every source that could not be read to its end.
+        rank: of ``world_size`` processes that share the work. The photo's source decides whose it is, whatever the
+            index holds already.
     """
     done = {line["source"] for line in index if "source" in line}
     known_by_id = {line["id"] for line in index if "source" not in line}
     taken = {line["id"] for line in index}
     for place in sources:
+        celeba = CelebAIdentities(place.resolve())
         try:
             for source, name, content in _files(place, output.resolve()):
                 if source in done:
@@ -53,13 +66,15 @@ def new_photos(
                 if id != plain or id in taken:
                     id += "-" + hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()[:10]
                 taken.add(id)
-                yield SourcePhoto(source, id, content)
+                if zlib.crc32(source.encode(errors="surrogatepass")) % world_size == rank:
+                    read = content if isinstance(content, Path) else content.read()
+                    yield SourcePhoto(source, id, read, celeba.of(source))
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
             damaged.append(f"{place}: could not be read to its end: {error}.")
 
 
-def _files(place: Path, output: Path) -> Iterator[tuple[str, PurePosixPath, Path | bytes]]:
-    """(source, name inside the place, where its content is) of every photo."""
+def _files(place: Path, output: Path) -> Iterator[tuple[str, PurePosixPath, Path | IO[bytes]]]:
+    """(source, name inside the place, its file; an open one is to be read before the next is asked for) of all."""
     place = place.resolve()
     if place.is_dir():
         for path in sorted(place.rglob("*")):
@@ -71,7 +86,7 @@ def _files(place: Path, output: Path) -> Iterator[tuple[str, PurePosixPath, Path
                 name = PurePosixPath(member.name)
                 file = tar.extractfile(member) if member.isfile() else None
                 if file is not None and name.suffix.lower() in PHOTO_ENDINGS:
-                    yield f"{place}:{member.name}", name, file.read()
+                    yield f"{place}:{member.name}", name, file
             # An archive ends in a block of zeros; tarfile takes one that is cut off in a header for a complete one.
             tar.fileobj.seek(tar.offset)
             if tar.fileobj.read(512) != bytes(512):

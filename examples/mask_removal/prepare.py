@@ -1,165 +1,108 @@
 """Photos of faces → a training set of aligned crops with their landmarks.
 
     python -m examples.mask_removal.prepare PHOTOS... --output DIR
+    torchrun --nnodes 4 ... -m examples.mask_removal.prepare PHOTOS... --output DIR --samples-per-shard 1000
 
-PHOTOS are folders or tar files of photos. The set can be interrupted and continued: run the same command again. More
-photos, and identities, can be added later; a photo is known by its path.
+PHOTOS are folders or tar files of photos; aligned FFHQ crops and CelebA's identities are recognised. The set can be
+interrupted and continued: run the same command again, on as many machines as there are. More photos, and identities,
+can be added later; a photo is known by its path.
 
-    DIR/index.jsonl       one line per photo: its id, source, identity and head pose, or why it was skipped
-    DIR/set.json          what all of its crops have in common
-    DIR/samples/ID.png    the crop
-    DIR/samples/ID.npy    its 478 landmarks, float32 (478, 2), from which the holes are drawn
-    DIR/report.json       how many were taken and skipped, and why
-    DIR/sheet.png         a look at some of them, with their holes
+    DIR/index.jsonl           one line per photo: id, source, identity, head pose, place; or why it was skipped
+    DIR/set.json              what all of its crops have in common
+    DIR/samples/ID.png        the crop
+    DIR/samples/ID.npy        its 478 landmarks, float32 (478, 2), from which holes are drawn
+    DIR/holes/ID.png          the hole that the segmenter found for a face mask drawn on the crop
+    DIR/shards/*.tar          the same in WebDataset's form, instead of samples/ and holes/
+    DIR/report.json           how many were taken and skipped, and why
+    DIR/sheet.png             a look at some of them, with their holes
 """
 
 import argparse
 import contextlib
 import functools
-import io
-import itertools
 import json
-import multiprocessing
 import os
-import signal
 import sys
 import tarfile
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import numpy as np
+import torch.distributed
 from tqdm import tqdm
 
-from examples.mask_removal.photo_sources import SourcePhoto, new_photos
+from examples.mask_removal.crops import prepare_photo
+from examples.mask_removal.layouts import is_ffhq
+from examples.mask_removal.photo_sources import new_photos
+from examples.mask_removal.shards import SampleFolder, ShardWriter
 from examples.mask_removal.training_set import (
-    INDEX_FILE,
     check_settings,
+    join_parts,
+    part_file,
     read_identities,
     read_index,
-    write_index,
+    read_lines,
+    read_parts,
+    write_lines,
     write_report,
 )
-from gatedinpaint import read_photo, write_photo
-from gatedinpaint.faces import FaceLandmarker, align
+from examples.mask_removal.worker_pool import in_processes
 
 SIZES = range(16, 4097)
 
 
-@functools.cache
-def _landmarker() -> FaceLandmarker:
-    """One in each worker: MediaPipe does not survive a fork."""
-    landmarker = FaceLandmarker()
-    landmarker.detect(np.zeros((64, 64, 3), np.uint8))  # a bad model fails here, not as a fault of every photo
-    return landmarker
-
-
-def prepare_photo(item: SourcePhoto, *, output: Path, size: int, aligned: bool) -> dict[str, Any]:
-    """Write the crop and the landmarks of one photo; return its line of the index."""
-    line = {"id": item.id, "source": item.source}
-    landmarker = _landmarker()
-    try:
-        content = item.content if isinstance(item.content, bytes) else item.content.read_bytes()
-        photo = read_photo(io.BytesIO(content))
-        faces = landmarker.detect(photo)
-        if not faces:
-            return line | {"skipped": "no face found"}
-        face = faces[0]
-        if not aligned:
-            crop_of_face = align(photo, face.landmarks, size=size)
-            crop, landmarks = crop_of_face.photo, crop_of_face.landmarks
-        elif photo.shape[0] == photo.shape[1]:
-            crop, landmarks = resize_square(photo, face.landmarks, size)
-        else:
-            return line | {"skipped": "not square, so not an aligned crop"}
-    except OSError as error:
-        return line | {"skipped": f"cannot be read: {error.strerror}"}
-    except (ValueError, RuntimeError) as error:  # PhotoError is a ValueError; MediaPipe raises RuntimeError
-        return line | {"skipped": str(error)}
-    write_photo(output / "samples" / f"{item.id}.png", crop, overwrite=True)
-    np.save(output / "samples" / f"{item.id}.npy", landmarks.astype(np.float32))
-    return line | {"yaw": round(face.yaw, 1), "pitch": round(face.pitch, 1), "roll": round(face.roll, 1)}
-
-
-def resize_square(photo: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resize a square crop and move its landmarks along; pixel centres lie at integers."""
-    import cv2
-
-    scale = size / photo.shape[0]
-    if scale == 1:
-        return photo, landmarks
-    resized = cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    return resized, (landmarks + 0.5) * scale - 0.5
-
-
-def in_processes(
-    work: Callable[[SourcePhoto], dict[str, Any]], items: Iterable[SourcePhoto], workers: int
-) -> Generator[dict[str, Any]]:
-    """What ``work`` makes of the items, in the order in which it gets done.
-
-    Raises:
-        RuntimeError: a worker process died; the message names the photos that the workers had.
-    """
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
-    waiting: dict[Future[dict[str, Any]], SourcePhoto] = {}
-    remaining = iter(items)
-    try:
-        with _interrupts_ignored():  # inherited by the workers: Ctrl-C is this process's business
-            pool.submit(os.getpid)
-        while True:
-            for item in itertools.islice(remaining, 3 * workers - len(waiting)):  # not all: photos from tars are big
-                waiting[pool.submit(work, item)] = item
-            if not waiting:
-                return
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                line = future.result()
-                del waiting[future]
-                yield line
-    except BrokenProcessPool as error:
-        wait(waiting)
-        lost = [item.source for future, item in waiting.items() if future.exception()]
-        raise RuntimeError(
-            f"a worker process died, of lack of memory or of one of: {', '.join(lost[:workers])}. Move that photo away "
-            "and run the same command again; with --workers 1 only one photo is named."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def prepare(
-    sources: list[Path], output: Path, *, size: int, aligned: bool, identities: dict[str, str], workers: int
-) -> dict[str, Any]:
-    """Prepare every photo of ``sources`` that the index does not hold yet; return the report."""
-    (output / "samples").mkdir(parents=True, exist_ok=True)
-    index = read_index(output)
+    sources: list[Path],
+    output: Path,
+    *,
+    size: int,
+    aligned: bool,
+    identities: dict[str, str],
+    workers: int,
+    samples_per_shard: int = 0,
+    found_holes: bool = True,
+    rank: int = 0,
+    world_size: int = 1,
+) -> dict[str, Any] | None:
+    """Prepare every photo of ``sources`` that the set does not hold yet; return the report, on rank 0.
+
+    Every rank writes a part of the index of its own. When all have finished, rank 0 joins them in the order of the
+    ids: the same photos make the same set, on however many machines and after however many interruptions.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    index = read_index(output) + read_parts(output)
     check_settings(output, index, {"size": size, "aligned": aligned})
-    # Rewritten without a cut-off last line, so that what is appended starts on a line of its own.
-    write_index(output, [_identified(line, identities) for line in index])
+    part = part_file(output, rank)
+    write_lines(part, read_lines(part))  # without a cut-off last line, so that what follows is on a line of its own
     damaged: list[str] = []
-    items = new_photos(sources, index, output=output, damaged=damaged)
-    work = functools.partial(prepare_photo, output=output, size=size, aligned=aligned)
-    lines = in_processes(work, items, workers) if workers else (work(item) for item in items)
-    with contextlib.closing(lines), (output / INDEX_FILE).open("a", encoding="utf-8") as file:
-        for line in tqdm(lines, unit=" photos", initial=len(index), disable=None):
-            file.write(json.dumps(_identified(line, identities)) + "\n")
-            file.flush()
+    items = new_photos(sources, index, output=output, damaged=damaged, rank=rank, world_size=world_size)
+    work = functools.partial(prepare_photo, size=size, aligned=aligned, found_holes=found_holes)
+    done = in_processes(work, items, workers) if workers else (work(item) for item in items)
+    store = ShardWriter(output, rank=rank, samples=samples_per_shard) if samples_per_shard else SampleFolder(output)
+    with contextlib.closing(done), part.open("a", encoding="utf-8") as file:
+        try:
+            for line, files in tqdm(done, unit=" photos", initial=len(index), disable=True if rank else None):
+                _note(file, store.add(line, files) if files else [line])
+        finally:  # an interruption costs no photo that is done
+            _note(file, store.close())
+    _wait_for_all(world_size)
+    if rank:
+        return None
+    join_parts(output, identities)
     return write_report(output, damaged=damaged)
 
 
-def _identified(line: dict[str, Any], identities: dict[str, str]) -> dict[str, Any]:
-    identity = identities.get(line["id"])
-    return line | {"identity": identity} if identity else line
+def _note(file: IO[str], lines: list[dict[str, Any]]) -> None:
+    file.writelines(json.dumps(line) + "\n" for line in lines)
+    file.flush()
+
+
+def _wait_for_all(world_size: int) -> None:
+    if world_size > 1:
+        # The slowest machine may need days longer than the fastest; one that dies is torchrun's business.
+        torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -171,13 +114,29 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--size", type=int, default=256, help="side of the crops in pixels (default 256)")
     parser.add_argument(
-        "--aligned", action="store_true", help="the photos are FFHQ-style crops already: only resize them"
+        "--aligned",
+        action=argparse.BooleanOptionalAction,
+        help="the photos are FFHQ-style crops already: only resize them (default: where FFHQ is recognised)",
     )
     parser.add_argument("--identities", type=Path, help="CSV with columns id and identity: whose face it is")
-    parser.add_argument("--workers", type=int, default=2, help="processes; 0 works in this one (default 2)")
+    parser.add_argument("--workers", type=int, default=2, help="processes of a rank; 0 works in this one (default 2)")
+    parser.add_argument(
+        "--samples-per-shard", type=int, default=0, metavar="N", help="write tar shards of N samples, not files"
+    )
+    parser.add_argument(
+        "--found-holes",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also store a hole that the segmenter found (default; takes most of the time)",
+    )
     options = parser.parse_args(arguments)
+    rank, world_size = (int(os.environ.get(name, alone)) for name, alone in (("RANK", 0), ("WORLD_SIZE", 1)))
     try:
         _check(options)
+        if options.aligned is None:
+            options.aligned = all(source.is_dir() and is_ffhq(source) for source in options.photos)
+            if options.aligned and not rank:
+                print("prepare: recognised as FFHQ: its crops are only resized; --no-aligned aligns them anew.")
         report = prepare(
             options.photos,
             options.output,
@@ -185,6 +144,10 @@ def main(arguments: list[str] | None = None) -> int:
             aligned=options.aligned,
             identities=read_identities(options.identities),
             workers=options.workers,
+            samples_per_shard=options.samples_per_shard,
+            found_holes=options.found_holes,
+            rank=rank,
+            world_size=world_size,
         )
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"prepare: {' '.join(str(error).split())}", file=sys.stderr)
@@ -192,6 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("prepare: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
+    if report is None:
+        return 0
     for problem in report["damaged_sources"]:
         print(f"prepare: {problem}", file=sys.stderr)
     print(f"{options.output}: {report['taken']} photos taken, {report['skipped']} skipped (see report.json).")
@@ -201,8 +166,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _check(options: argparse.Namespace) -> None:
     if options.size not in SIZES:
         raise ValueError(f"--size must be from {SIZES.start} to {SIZES.stop - 1}; got {options.size}.")
-    if options.workers < 0:
-        raise ValueError(f"--workers must be 0 or more; got {options.workers}.")
+    for name in ("workers", "samples_per_shard"):
+        if getattr(options, name) < 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be 0 or more; got {getattr(options, name)}.")
     for source in options.photos:
         if not (source.is_dir() or (source.is_file() and tarfile.is_tarfile(source))):
             raise ValueError(f"{source}: expected a folder or a tar file of photos.")

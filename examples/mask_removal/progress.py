@@ -1,50 +1,25 @@
-"""What a training run writes for people to look at: its log, and sheets of validation faces."""
+"""Sheets of validation faces: one for each time the generator is looked at, and one that grows with the run."""
 
-import json
 from pathlib import Path
-from typing import Any
 
+import cv2
+import numpy as np
 import torch
+from torch import nn
 
-from examples.mask_removal.data import Batch, FaceDataset
+from examples.mask_removal.data import Batch
 from examples.mask_removal.sheet import picture_sheet
-from gatedinpaint import InpaintGenerator, composite, image_to_photo, write_photo
+from gatedinpaint import composite, image_to_photo, read_photo, write_photo
 
-LOG_FILE = "log.jsonl"
-_SHEET_ROWS = 8
-
-
-def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Add a line to the log."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def forget_after(step: int, log: Path) -> None:
-    """Drop the lines of steps that are trained again."""
-    if log.exists():
-        temporary = log.with_name(f"{LOG_FILE}.part")
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        # A line that an interruption cut off is the last one, and later than any checkpoint.
-        try:
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{log}: damaged; move it away to go on: {error!r}") from error
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(log)
-
-
-def sheet_batch(validation: FaceDataset) -> Batch:
-    """Faces from all over the validation part, always the same ones."""
-    count = min(_SHEET_ROWS, len(validation))
-    positions = [round(position * (len(validation) - 1) / max(1, count - 1)) for position in range(count)]
-    return Batch(*(torch.stack(x) for x in zip(*(validation[i] for i in positions), strict=True)))
+SAMPLES_FOLDER = "samples"
+GROWING_SHEET = "sheet.png"
+TITLES = ("input", "reference", "coarse", "refined", "truth")
+_MOST_ROWS = 12
 
 
 @torch.no_grad()
-def write_sheet(path: Path, generator: InpaintGenerator, batch: Batch) -> None:
-    """Input, reference, coarse, refined and truth, a row for each face."""
-    path.parent.mkdir(exist_ok=True)
+def write_sheet(run: Path, step: int, generator: nn.Module, batch: Batch) -> np.ndarray:
+    """Input, reference, coarse, refined and truth, a row for each face; returns the sheet."""
     device = next(generator.parameters()).device
     output = generator(*(x.to(device) for x in batch))
     output = type(output)(*(x.cpu() for x in output))
@@ -53,5 +28,29 @@ def write_sheet(path: Path, generator: InpaintGenerator, batch: Batch) -> None:
         image, mask, reference = (x[row : row + 1] for x in batch[:3])
         filled = [composite(stage[row : row + 1], image, mask) for stage in (output.coarse, output.refined)]
         rows.append([image_to_photo(x) for x in (image * (1 - mask), reference, *filled, image)])
-    titles = ("input", "reference", "coarse", "refined", "truth")
-    write_photo(path, picture_sheet(rows, titles=titles), overwrite=True)
+    (run / SAMPLES_FOLDER).mkdir(exist_ok=True)
+    sheet = picture_sheet(rows, titles=TITLES)
+    write_photo(run / SAMPLES_FOLDER / f"{step:07d}.png", sheet, overwrite=True)
+    # The first face of this sheet, for the one that grows.
+    (run / SAMPLES_FOLDER / "first").mkdir(exist_ok=True)
+    write_photo(run / SAMPLES_FOLDER / "first" / f"{step:07d}.png", np.hstack(rows[0]), overwrite=True)
+    return sheet
+
+
+def grow_sheet(run: Path, step: int) -> None:
+    """Draw one validation face as it was at each look up to ``step``, in at most 12 rows, the last one always there.
+
+    Looks after ``step`` were lost with an interruption; they are made again and removed here.
+    """
+    strips = sorted((run / SAMPLES_FOLDER / "first").glob("*.png"))
+    for path in [path for path in strips if int(path.stem) > step]:
+        path.unlink()
+        strips.remove(path)
+    shown = [strips[round(row)] for row in np.linspace(0, len(strips) - 1, min(_MOST_ROWS, len(strips)))]
+    rows = []
+    for path in shown:
+        pictures = np.hsplit(read_photo(path), len(TITLES))
+        first = np.ascontiguousarray(pictures[0])
+        cv2.putText(first, str(int(path.stem)), (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+        rows.append([first, *pictures[1:]])
+    write_photo(run / GROWING_SHEET, picture_sheet(rows, titles=TITLES), overwrite=True)

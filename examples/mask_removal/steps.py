@@ -1,17 +1,25 @@
-"""The losses of each network's training step, and the running average of the generator."""
+"""What happens in one training step: the turn of the discriminator, that of the generator, and their losses.
 
+A batch comes in ``parts`` that pass the networks one after the other (gradient accumulation), by default in one.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from examples.mask_removal.config import Config
 from examples.mask_removal.data import Batch
+from examples.mask_removal.distributed import synchronized
 from examples.mask_removal.perceptual_networks import AlexNetFeatures
+from examples.mask_removal.precision import NetworkOptimizer, Precision, autocast
 from examples.mask_removal.twin import split_twins
 from gatedinpaint import (
     InpaintOutput,
-    SNPatchDiscriminator,
     composite,
     feature_pass,
     hinge_discriminator_loss,
@@ -21,12 +29,87 @@ from gatedinpaint import (
     perceptual_loss,
     style_loss,
     total_variation_loss,
+    weighted_sum,
 )
 
 
-def discriminator_loss(discriminator: SNPatchDiscriminator, batch: Batch, fake: Tensor) -> Tensor:
-    """Hinge loss on real and generated images; ``fake`` comes detached."""
-    logits = discriminator(torch.cat([batch.image, fake]), batch.mask.repeat(2, 1, 1, 1))
+class Networks(NamedTuple):
+    """Those that learn, and the one over whose features the losses measure."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    features: nn.Module
+
+
+def generate(generator: nn.Module, batch: Batch, precision: Precision) -> InpaintOutput:
+    """The generator's output in float32 or wider, whatever it computes in."""
+    with autocast(precision, batch.image.device):
+        output = generator(*batch)
+    return InpaintOutput(*(_at_least_float32(x) for x in output))
+
+
+def discriminator_step(
+    discriminator: nn.Module,
+    optimizer: NetworkOptimizer,
+    parts: Sequence[Batch],
+    fakes: Sequence[Tensor],
+    config: Config,
+) -> Tensor:
+    """Learn to tell the images from the ``fakes``, which come detached; returns the loss."""
+    optimizer.zero_grad()
+    losses = []
+    for index, (part, fake) in enumerate(zip(parts, fakes, strict=True)):
+        with synchronized(discriminator, index == len(parts) - 1):
+            loss = discriminator_loss(discriminator, part, fake, precision=config.precision) / len(parts)
+            optimizer.backward(loss)
+        losses.append(loss.detach())
+    optimizer.step()
+    return torch.stack(losses).sum()
+
+
+def generator_step(
+    networks: Networks,
+    optimizer: NetworkOptimizer,
+    parts: Sequence[Batch],
+    output: InpaintOutput | None,
+    config: Config,
+    *,
+    adversarial: bool,
+) -> tuple[dict[str, Tensor], bool]:
+    """Learn from all terms; returns them, unweighted, and whether the step was taken.
+
+    ``output`` is the generator's, when it has been at the only part already. The discriminator passes the gradient on
+    and keeps none: it is called without its wrapper, so that the ranks exchange the generator's gradient alone.
+    """
+    optimizer.zero_grad()
+    discriminator = networks.discriminator
+    if isinstance(discriminator, DistributedDataParallel):
+        discriminator = discriminator.module
+    sums: dict[str, Tensor] = {}
+    with _frozen(discriminator):
+        for index, part in enumerate(parts):
+            with synchronized(networks.generator, index == len(parts) - 1):
+                output = output or generate(networks.generator, part, config.precision)
+                terms = generator_terms(
+                    output,
+                    part,
+                    discriminator=discriminator if adversarial else None,
+                    features=networks.features,
+                    config=config,
+                )
+                optimizer.backward(weighted_sum(terms, asdict(config.weights)) / len(parts))
+            output = None
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0) + term.detach() / len(parts)
+    return sums, optimizer.step()
+
+
+def discriminator_loss(
+    discriminator: nn.Module, batch: Batch, fake: Tensor, *, precision: Precision = "fp32"
+) -> Tensor:
+    """Hinge loss on real and generated images, in one pass over both; ``fake`` comes detached."""
+    with autocast(precision, fake.device):
+        logits = discriminator(torch.cat([batch.image, fake]), batch.mask.repeat(2, 1, 1, 1))
     real_logits, fake_logits = logits.chunk(2)
     return hinge_discriminator_loss(real_logits, fake_logits)
 
@@ -35,39 +118,78 @@ def generator_terms(
     output: InpaintOutput,
     batch: Batch,
     *,
-    discriminator: SNPatchDiscriminator | None,
+    discriminator: nn.Module | None,
     features: nn.Module,
     config: Config,
 ) -> dict[str, Tensor]:
-    """The unweighted terms of Eq. 1 by name; without a discriminator (warm-up) the adversarial one is 0.
+    """The unweighted terms of Eq. 1 by name; without a discriminator (warm-up) the adversarial one is 0."""
+    terms = dict.fromkeys(asdict(config.weights), batch.image.new_zeros(()))
+    if discriminator is not None:
+        terms |= adversarial_term(output, batch, discriminator, config)
+    return terms | pixel_terms(output, batch, config) | feature_terms(output, batch, features, config)
+
+
+def adversarial_term(
+    output: InpaintOutput, batch: Batch, discriminator: nn.Module, config: Config
+) -> dict[str, Tensor]:
+    """What the discriminator thinks of the composite."""
+    filled = composite(output.refined, batch.image, batch.mask)
+    with autocast(config.precision, filled.device):
+        logits = discriminator(filled, batch.mask)
+    return {"adversarial": hinge_generator_loss(logits)}
+
+
+def pixel_terms(output: InpaintOutput, batch: Batch, config: Config) -> dict[str, Tensor]:
+    """The terms that need no other network."""
+    regions = {"hole_weight": config.hole_weight, "valid_weight": config.valid_weight}
+    normalize = "area" if config.area_normalized else None
+    return {
+        "reconstruction": sum(
+            masked_l1_loss(stage, batch.image, batch.mask, **regions, normalize=normalize) for stage in output[:2]
+        ),
+        "total_variation": total_variation_loss(composite(output.refined, batch.image, batch.mask)),
+        "contrastive": info_nce_loss(*split_twins(output.embedding), temperature=config.temperature, gather=True),
+    }
+
+
+def feature_terms(output: InpaintOutput, batch: Batch, features: nn.Module, config: Config) -> dict[str, Tensor]:
+    """Perceptual, style and LPIPS terms; those of weight 0 are left out and cost nothing.
 
     Perceptual and style loss compare both the output and its composite with the truth, from one pass over the two and
-    one without gradient over the truth. Terms that need the features and have weight 0 are 0 and cost nothing.
+    one without gradient over the truth.
     """
-    image, mask, weights = batch.image, batch.mask, config.weights
-    filled = composite(output.refined, image, mask)
-    regions = {"hole_weight": config.hole_weight, "valid_weight": config.valid_weight}
-    terms = dict.fromkeys(asdict(weights), image.new_zeros(()))
-    if discriminator is not None:
-        terms["adversarial"] = hinge_generator_loss(discriminator(filled, mask))
-    terms["reconstruction"] = sum(masked_l1_loss(stage, image, mask, **regions) for stage in output[:2])
-    terms["total_variation"] = total_variation_loss(filled)
-    terms["contrastive"] = info_nce_loss(*split_twins(output.embedding), temperature=config.temperature)
-
+    weights = config.weights
+    if not config.needs_features:
+        return {}
     both = bool(weights.perceptual or weights.style)
-    if both or weights.lpips:
-        pictures = [x.clamp(-1.05, 1.05) for x in ((filled, output.refined) if both else (filled,))]
-        of_pictures, truth = feature_pass(features, pictures, image)
-        if both:
-            terms["perceptual"] = sum(perceptual_loss(levels, truth) for levels in of_pictures)
-            terms["style"] = sum(style_loss(levels, truth) for levels in of_pictures)
-        if weights.lpips and isinstance(features, AlexNetFeatures):
-            terms["lpips"] = features.distance(of_pictures[0], truth).mean()
+    filled = composite(output.refined, batch.image, batch.mask)
+    pictures = [x.clamp(-1.05, 1.05) for x in ((filled, output.refined) if both else (filled,))]
+    with autocast(config.precision, filled.device):
+        of_pictures, truth = feature_pass(features, pictures, batch.image)
+    terms = {}
+    if both:
+        terms["perceptual"] = sum(perceptual_loss(levels, truth) for levels in of_pictures)
+        terms["style"] = sum(style_loss(levels, truth) for levels in of_pictures)
+    if weights.lpips and isinstance(features, AlexNetFeatures):
+        terms["lpips"] = features.distance(of_pictures[0], truth).mean()
     return terms
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move every weight of ``average`` towards that of ``network`` by 1 − decay."""
-    for mean, value in zip(average.parameters(), network.parameters(), strict=True):
+def update_average(average: nn.Module, weights: Sequence[Tensor], decay: float) -> None:
+    """Move every weight of ``average`` towards the network's by 1 − decay."""
+    for mean, value in zip(average.parameters(), weights, strict=True):
         mean.lerp_(value, 1 - decay)
+
+
+@contextlib.contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

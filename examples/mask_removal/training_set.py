@@ -1,13 +1,16 @@
 """The files of a training set beside its samples: index, settings, report. See ``prepare.py`` for what they hold."""
 
 import csv
+import io
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from examples.mask_removal.shards import SHARDS, fetch, is_url, sample_files
 from examples.mask_removal.sheet import picture_sheet
 from gatedinpaint import read_photo, write_photo
 from gatedinpaint.faces import mask_polygon, polygon_hole
@@ -16,17 +19,26 @@ INDEX_FILE = "index.jsonl"
 SETTINGS_FILE = "set.json"
 
 
-def read_index(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a training set's index. A last line that an interruption cut off is left out.
+def read_index(root: Path | str) -> list[dict[str, Any]]:
+    """The lines of the index of the set at ``root``, a folder or a URL.
 
     Raises:
-        ValueError: another line is damaged.
+        ValueError: a line is damaged.
+        OSError: a URL that is not reached.
     """
-    path = folder / INDEX_FILE
-    if not path.is_file():
-        return []
+    if is_url(root):
+        return _parse(fetch(f"{root}/{INDEX_FILE}"), f"{root}/{INDEX_FILE}")
+    return read_lines(Path(root) / INDEX_FILE)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of an index or a part of it; none where it is missing. A last line that was cut off is left out."""
+    return _parse(path.read_bytes(), str(path)) if path.is_file() else []
+
+
+def _parse(content: bytes, name: str) -> list[dict[str, Any]]:
     index = []
-    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+    for number, text in enumerate(content.split(b"\n")[:-1], start=1):
         try:
             line = json.loads(text)
         except ValueError:  # also UnicodeDecodeError
@@ -34,23 +46,54 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
         if not isinstance(line, dict) or not all(isinstance(line.get(key, ""), str) for key in ("id", "identity")):
             line = {}
         if not line.get("id"):
-            raise ValueError(f"{path}, line {number}: damaged: expected an object with an id. Remove this line.")
+            raise ValueError(f"{name}, line {number}: damaged: expected an object with an id. Remove this line.")
         index.append(line)
     return index
 
 
-def write_index(folder: Path, index: list[dict[str, Any]]) -> None:
-    """Replace the index; it is there whole at any time."""
-    temporary = folder / f"{INDEX_FILE}.part"
+def write_lines(path: Path, index: list[dict[str, Any]]) -> None:
+    """Replace an index; it is there whole at any time."""
+    temporary = path.with_name(f"{path.name}.part")
     temporary.write_text("".join(json.dumps(line) + "\n" for line in index), encoding="utf-8")
-    temporary.replace(folder / INDEX_FILE)
+    temporary.replace(path)
+
+
+def part_file(folder: Path, rank: int) -> Path:
+    """What a rank of ``prepare.py`` appends to: rank 0 the index itself, the others a part of their own."""
+    return folder / (f"index.{rank:05d}.jsonl" if rank else INDEX_FILE)
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """The parts that are not joined yet, of this run of ``prepare.py`` or of one that was interrupted."""
+    return sorted(folder.glob("index.*.jsonl"))
+
+
+def read_parts(folder: Path) -> list[dict[str, Any]]:
+    """The lines of all parts."""
+    return [line for path in parts_of(folder) for line in read_lines(path)]
+
+
+def join_parts(folder: Path, identities: dict[str, str]) -> None:
+    """Make one index of all parts, ordered by id, with the identities (id → identity) that are known now, and clear
+    away what interrupted ranks left behind."""
+    parts = parts_of(folder)
+    # A part whose lines are in the index already is what an interruption right here leaves behind.
+    lines = {line["id"]: line for line in read_index(folder) + read_parts(folder)}
+    for id, identity in identities.items():
+        if id in lines:
+            lines[id] = lines[id] | {"identity": identity}
+    write_lines(folder / INDEX_FILE, [lines[id] for id in sorted(lines)])
+    for path in [*parts, *(folder / SHARDS).glob("*.part")]:
+        path.unlink()
 
 
 def check_settings(folder: Path, index: list[dict[str, Any]], settings: dict[str, Any]) -> None:
     """Write ``set.json`` in a set that begins; raise when one that goes on was begun with other settings."""
     path = folder / SETTINGS_FILE
     if not index:
-        path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")  # ranks may write it at the same time
+        temporary.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+        temporary.replace(path)
     elif path.is_file():
         try:
             begun = json.loads(path.read_text(encoding="utf-8"))
@@ -59,7 +102,7 @@ def check_settings(folder: Path, index: list[dict[str, Any]], settings: dict[str
         if begun != settings:
             raise ValueError(f"{folder} was begun with {begun}; got {settings}. Choose another --output.")
     elif taken := [line for line in index if "skipped" not in line]:
-        side = len(read_photo(folder / "samples" / f"{taken[0]['id']}.png"))
+        side = len(read_photo(io.BytesIO(sample_files(folder, taken[0])["png"])))
         if side != settings["size"]:
             raise ValueError(
                 f"{folder} holds crops of {side} pixels; got size {settings['size']}. Choose another --output."
@@ -97,8 +140,9 @@ def write_report(folder: Path, *, damaged: list[str]) -> dict[str, Any]:
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="ascii")
     pictures = []
     for line in taken[:: max(1, len(taken) // 32)][:32]:
-        photo = read_photo(folder / "samples" / f"{line['id']}.png")
-        hole = polygon_hole(mask_polygon(np.load(folder / "samples" / f"{line['id']}.npy")), photo.shape[:2])
+        files = sample_files(folder, line)
+        photo = read_photo(io.BytesIO(files["png"]))
+        hole = polygon_hole(mask_polygon(np.load(io.BytesIO(files["npy"]))), photo.shape[:2])
         pictures.append(np.where(hole[..., None], photo // 2 + np.array([0, 64, 127], np.uint8), photo))
     if pictures:
         rows = [pictures[start : start + 8] for start in range(0, len(pictures), 8)]

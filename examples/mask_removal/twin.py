@@ -1,16 +1,21 @@
 """The augmented twin of every image, the positive of the contrastive loss."""
 
-import kornia.augmentation as K
+import math
+from collections.abc import Sequence
+
+import numpy as np
 import torch
-from torch import Tensor, nn
+from kornia.enhance import adjust_hue, adjust_saturation
+from torch import Tensor
 
 from examples.mask_removal.data import Batch
 
 
-class Twin(nn.Module):
+class Twin:
     """Mirror a batch and change its colours: flip p = 1, brightness, contrast, saturation p = 0.75 each, hue p = 1.
 
-    Image and reference change alike; masks are only mirrored. kornia's transforms expect [0, 1] and are given it.
+    Image and reference change alike; masks are only mirrored. Each sample's change is drawn from its own key, such as
+    (seed, epoch, place in the epoch): on how many ranks the batch is spread does not change it.
 
     Args:
         colour: largest relative change of brightness, contrast and saturation.
@@ -21,28 +26,33 @@ class Twin(nn.Module):
     """
 
     def __init__(self, *, colour: float = 0.2, hue: float = 0.1) -> None:
-        super().__init__()
-        around_one = (1 - colour, 1 + colour)
-        self.colour = K.ImageSequential(
-            K.ColorJiggle(brightness=around_one, p=0.75),
-            K.ColorJiggle(contrast=around_one, p=0.75),
-            K.ColorJiggle(saturation=around_one, p=0.75),
-            K.ColorJiggle(hue=(-hue, hue), p=1.0),
-        )
+        self.colour = colour
+        self.hue = hue
 
     @torch.no_grad()
-    def forward(self, batch: Batch) -> Batch:
-        """The twins of a batch."""
+    def __call__(self, batch: Batch, keys: Sequence[tuple[int, ...]]) -> Batch:
+        """The twins of a batch, one key for each sample."""
         image, mask, reference, reference_mask = (x.flip(-1) for x in batch)
+        draws = torch.tensor(np.array([self._draw(key) for key in keys]), dtype=image.dtype, device=image.device)
+        brightness, contrast, saturation, hue = draws.view(-1, 4, 1, 1, 1).unbind(1)
         # Side by side, so that one draw changes both: the reference is the same person in the same light.
-        both = self.colour((torch.cat([image, reference], dim=-1) + 1) / 2) * 2 - 1
-        image, reference = both.clamp(-1, 1).chunk(2, dim=-1)
+        both = (torch.cat([image, reference], dim=-1) + 1) / 2 * brightness
+        grey = ((image + 1) / 2 * brightness).mean(dim=(1, 2, 3), keepdim=True)
+        both = (grey + (both - grey) * contrast).clamp(0, 1)
+        both = adjust_hue(adjust_saturation(both, saturation.flatten()), hue.flatten())
+        image, reference = (both * 2 - 1).clamp(-1, 1).chunk(2, dim=-1)
         return Batch(image, mask, reference * reference_mask, reference_mask)
 
+    def _draw(self, key: tuple[int, ...]) -> np.ndarray:
+        """Factors of brightness, contrast and saturation, each 1 a quarter of the time, and the turn of the hue."""
+        rng = np.random.default_rng(key)
+        factors = np.where(rng.random(3) < 0.75, rng.uniform(1 - self.colour, 1 + self.colour, 3), 1.0)
+        return np.append(factors, rng.uniform(-self.hue, self.hue) * 2 * math.pi)
 
-def with_twins(batch: Batch, twin: Twin) -> Batch:
+
+def with_twins(batch: Batch, twin: Twin, keys: Sequence[tuple[int, ...]]) -> Batch:
     """The batch, and after it its twins."""
-    return Batch(*(torch.cat(pair) for pair in zip(batch, twin(batch), strict=True)))
+    return Batch(*(torch.cat(pair) for pair in zip(batch, twin(batch, keys), strict=True)))
 
 
 def split_twins(embedding: Tensor) -> tuple[Tensor, Tensor]:

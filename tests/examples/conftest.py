@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from examples.mask_removal.data import _held_out
+from examples.mask_removal.face_dataset import held_out
 from examples.mask_removal.prepare import main as prepare
 from gatedinpaint import write_photo
 from gatedinpaint.faces import FaceLandmarker
@@ -25,8 +25,8 @@ def photo() -> np.ndarray:
 def photos_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six views of one face under ids of which one is held out, and three files that must be skipped."""
     folder = tmp_path_factory.mktemp("photos")
-    ids = [f"face-{number}" for number in range(100) if not _held_out(f"face-{number}")][:5]
-    ids.append(next(f"face-{number}" for number in count() if _held_out(f"face-{number}")))
+    ids = [f"face-{number}" for number in range(100) if not held_out(f"face-{number}")][:5]
+    ids.append(next(f"face-{number}" for number in count() if held_out(f"face-{number}")))
     for shift, id in enumerate(ids):
         view = astronaut()[: 400 + 10 * shift, 20 * shift :]
         write_photo(folder / f"{id}.png", np.ascontiguousarray(view[:, ::-1] if shift % 2 else view))

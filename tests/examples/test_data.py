@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -5,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from examples.mask_removal.data import DRAWN_SHARE, FaceDataset, batches, random_hole
+from examples.mask_removal.data import Batch, FaceDataset, batches
+from examples.mask_removal.face_dataset import held_out
+from examples.mask_removal.holes import DRAWN_SHARE, FOUND_SHARE, random_hole
 from examples.mask_removal.views import View, random_view, seen_otherwise
 from gatedinpaint.faces import MASK_STYLES, FaceLandmarker, face_height, face_mask_hole
 
@@ -67,21 +70,123 @@ def test_an_empty_or_foreign_folder_says_what_to_do(tmp_path: Path) -> None:
         FaceDataset(tmp_path)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("damage", ["empty.npy", "short.npy", "cut.png", "no.png"])
-def test_a_damaged_sample_is_named(training_set: Path, tmp_path: Path, damage: str, workers: int) -> None:
-    shutil.copytree(training_set, tmp_path / "set")
-    id = FaceDataset(training_set).samples[0]["id"]
-    path = tmp_path / "set" / "samples" / f"{id}{Path(damage).suffix}"
-    if damage == "no.png":
+@pytest.fixture
+def own_set(training_set: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(training_set, tmp_path / "set")
+
+
+def damage(folder: Path, id: str) -> None:
+    (folder / "samples" / f"{id}.png").write_bytes(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["empty.npy", "short.npy", "far.npy", "nan.npy", "cut.png", "no.png"])
+def test_for_a_damaged_sample_the_next_good_one_is_taken(own_set: Path, kind: str) -> None:
+    dataset = FaceDataset(own_set, damaged_limit=0.5)
+    id, position = dataset.samples[4]["id"], 4
+    path = own_set / "samples" / f"{id}{Path(kind).suffix}"
+    wrong = {"short": np.zeros((68, 2)), "far": np.full((478, 2), 1e20), "nan": np.full((478, 2), np.nan)}
+    if kind == "no.png":
         path.unlink()
-    elif damage == "short.npy":
-        np.save(path, np.zeros((68, 2)))
+    elif (array := wrong.get(Path(kind).stem)) is not None:
+        np.save(path, array)
     else:
-        path.write_bytes(path.read_bytes()[: 0 if damage == "empty.npy" else 500])
-    with pytest.raises(ValueError, match=f"^{path.with_suffix('')}: damaged sample: ") as raised:
-        list(batches(FaceDataset(tmp_path / "set"), batch_size=5, epoch=0, workers=workers))
-    assert "\n" not in str(raised.value)
+        path.write_bytes(path.read_bytes()[: 0 if kind == "empty.npy" else 500])
+    drawn = dataset.draw(position)
+    assert torch.equal(drawn.batch.image, FaceDataset(own_set)[0].image)  # the index is a circle
+    assert drawn.replaced == 1 and list(drawn.damaged) == [id]
+    assert f"{own_set}: damaged sample: {id}: " in drawn.damaged[id]
+    assert all(torch.equal(a, b) for a, b in zip(drawn.batch, dataset[position], strict=True))
+    assert dataset.damaged == drawn.damaged
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damaged_samples_are_named_and_the_epoch_goes_on(own_set: Path, workers: int) -> None:
+    dataset = FaceDataset(own_set, damaged_limit=0.4)
+    bad = [dataset.samples[position]["id"] for position in (1, 3)]
+    for id in bad:
+        damage(own_set, id)
+    got = list(batches(dataset, batch_size=1, epoch=0, workers=workers))
+    assert len(got) == 5 and sorted(dataset.damaged) == bad
+    again = list(batches(FaceDataset(own_set, damaged_limit=0.4), batch_size=1, epoch=0, first=2))
+    assert all(torch.equal(a, b) for x, y in zip(got[2:], again, strict=True) for a, b in zip(x, y, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_above_the_limit_the_epoch_ends_in_one_line(own_set: Path, workers: int) -> None:
+    dataset = FaceDataset(own_set, damaged_limit=0.2)
+    for position in (1, 3):
+        damage(own_set, dataset.samples[position]["id"])
+    with pytest.raises(
+        ValueError, match=r"^2 of 5 samples are damaged, more than the limit of 20%; the last: "
+    ) as error:
+        list(batches(dataset, batch_size=1, epoch=0, workers=workers))
+    assert "\n" not in str(error.value) and len(dataset.damaged) == 2
+
+
+def test_a_set_that_is_gone_is_not_searched_to_its_end(own_set: Path) -> None:
+    dataset = FaceDataset(own_set)
+    shutil.rmtree(own_set / "samples")
+    with pytest.raises(ValueError, match="^2 of 5 samples are damaged, more than the limit of 20%"):
+        dataset[0]
+
+
+def test_a_damaged_second_photo_gives_way_to_the_same_seen_otherwise(own_set: Path) -> None:
+    index = own_set / "index.jsonl"
+    lines = [json.loads(line) for line in index.read_text().splitlines()]
+    training = [line["id"] for line in lines if "skipped" not in line and not held_out(line["id"])]
+    for line in lines:
+        if line["id"] in training[:2]:
+            line["identity"] = next(name for name in ("eileen", "collins", "c") if not held_out(name))
+    index.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    dataset = FaceDataset(own_set, reference_share=1.0)
+    position = [line["id"] for line in dataset.samples].index(training[0])
+    second = dataset[position]
+    damage(own_set, training[1])
+    drawn = dataset.draw(position)
+    assert drawn.replaced == 0 and list(drawn.damaged) == [training[1]]
+    assert torch.equal(drawn.batch.image, second.image) and torch.equal(drawn.batch.mask, second.mask)
+    assert drawn.batch.reference_mask.sum() > 0
+    assert not torch.equal(drawn.batch.reference, second.reference)
+
+
+def test_the_shares_of_the_ranks_make_the_batch(training_set: Path) -> None:
+    def loaded(**options: int) -> list[Batch]:
+        return list(batches(FaceDataset(training_set), batch_size=2, epoch=2, **options))
+
+    for first in (0, 1):
+        whole = loaded(first=first)
+        shares = [loaded(first=first, rank=rank, world_size=2) for rank in (0, 1)]
+        assert len(whole) == len(shares[0]) == len(shares[1]) == 2 - first
+        for batch, *parts in zip(whole, *shares, strict=True):
+            for tensor, *pieces in zip(batch, *parts, strict=True):
+                assert torch.equal(tensor, torch.cat(pieces))
+
+
+def test_ranks_share_equally_or_not_at_all(training_set: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size 4 cannot be shared equally by 3 ranks; take a multiple of 3."):
+        list(batches(FaceDataset(training_set), batch_size=4, epoch=0, world_size=3))
+
+
+def test_a_set_that_is_not_finished_is_refused(own_set: Path) -> None:
+    (own_set / "index.00001.jsonl").write_text("")
+    with pytest.raises(ValueError, match="not finished. Run the same prepare command again"):
+        FaceDataset(own_set)
+
+
+def test_found_holes_are_among_the_holes_of_those_who_have_one(photo: np.ndarray, landmarker: FaceLandmarker) -> None:
+    landmarks = landmarker.detect(photo)[0].landmarks
+    found = np.zeros(photo.shape[:2], bool)
+    found[300:340, 100:160] = True  # where no landmarks would put one
+    holes = [random_hole(landmarks, found.shape, np.random.default_rng(seed), found=found) for seed in range(60)]
+    taken = [hole for hole in holes if hole[320, 130]]
+    # Three standard deviations of the binomial distribution.
+    assert abs(len(taken) / 60 - FOUND_SHARE) < 3 * (FOUND_SHARE * (1 - FOUND_SHARE) / 60) ** 0.5
+    assert len({hole.sum() for hole in taken}) == len(taken)  # jittered
+    unit = face_height(landmarks)
+    for hole in taken:
+        lines, columns = np.nonzero(hole)
+        middle = np.array([columns.mean(), lines.mean()])
+        assert np.abs(middle - (129.5, 319.5)).max() < 0.04 * unit  # four standard deviations
 
 
 def test_holes_cover_the_mouth_and_vary(photo: np.ndarray, landmarker: FaceLandmarker) -> None:
@@ -103,7 +208,7 @@ def test_drawn_outlines_of_all_styles_are_among_the_holes(
         asked.append(options)
         return face_mask_hole(landmarks, size, **options)
 
-    monkeypatch.setattr("examples.mask_removal.data.face_mask_hole", spy)
+    monkeypatch.setattr("examples.mask_removal.holes.face_mask_hole", spy)
     for seed in range(100):
         random_hole(landmarks, photo.shape[:2], np.random.default_rng(seed))
     # Three standard deviations of the binomial distribution.

@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
+from examples.mask_removal import crops
 from examples.mask_removal import prepare as prepare_module
+from examples.mask_removal.crops import Prepared, prepare_photo
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.photo_sources import SourcePhoto, new_photos
-from examples.mask_removal.prepare import in_processes, main, prepare_photo
+from examples.mask_removal.prepare import main
 from examples.mask_removal.training_set import read_index
+from examples.mask_removal.worker_pool import in_processes
 from gatedinpaint import read_photo, write_photo
 
 
@@ -46,7 +49,7 @@ def test_is_continued_not_repeated(photos_folder: Path, tmp_path: Path, monkeypa
     worked = []
     original = prepare_module.prepare_photo
 
-    def interrupted(item: SourcePhoto, **options: object) -> dict:
+    def interrupted(item: SourcePhoto, **options: object) -> Prepared:
         if len(worked) == 3:
             raise KeyboardInterrupt
         worked.append(item.id)
@@ -59,7 +62,7 @@ def test_is_continued_not_repeated(photos_folder: Path, tmp_path: Path, monkeypa
         file.write('{"id": "cut o')  # a line that an interruption cut off
     assert len(read_index(tmp_path / "set")) == 3
 
-    def counted(item: SourcePhoto, **options: object) -> dict:
+    def counted(item: SourcePhoto, **options: object) -> Prepared:
         worked.append(item.id)
         return original(item, **options)
 
@@ -161,8 +164,9 @@ def test_odd_names_and_what_a_report_says_of_them(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_is_gone_is_skipped(tmp_path: Path) -> None:
-    line = prepare_photo(SourcePhoto("s", "a", tmp_path / "gone.png"), output=tmp_path, size=32, aligned=False)
-    assert line == {"id": "a", "source": "s", "skipped": "cannot be read: No such file or directory"}
+    item = SourcePhoto("s", "a", tmp_path / "gone.png")
+    prepared = prepare_photo(item, size=32, aligned=False, found_holes=True)
+    assert prepared == ({"id": "a", "source": "s", "skipped": "cannot be read: No such file or directory"}, {})
 
 
 @pytest.mark.parametrize("end", [300, 1200, 4000, 5000])  # in headers of the third photo, and in the photo
@@ -264,7 +268,7 @@ def test_a_bad_model_is_no_fault_of_the_photos(
 ) -> None:
     (tmp_path / "bad.task").write_bytes(b"no model")
     monkeypatch.setenv("GATEDINPAINT_FACE_LANDMARKER", str(tmp_path / "bad.task"))
-    monkeypatch.setattr(prepare_module, "_landmarker", prepare_module._landmarker.__wrapped__)  # not the cached one
+    monkeypatch.setattr(crops, "_landmarker", crops._landmarker.__wrapped__)  # not the cached one
     assert main([str(photos_folder), "--output", str(tmp_path / "set"), "--workers", "0"]) == 2
     assert read_index(tmp_path / "set") == []
 
@@ -286,9 +290,9 @@ def test_ctrl_c_leaves_a_set_that_is_continued(tmp_path: Path) -> None:
     photos, index = tmp_path / "photos", tmp_path / "set" / "index.jsonl"
     photos.mkdir()
     write_photo(photos / "0.png", astronaut())
-    for number in range(1, 150):
+    for number in range(1, 60):
         (photos / f"{number}.png").hardlink_to(photos / "0.png")
-    arguments = [str(photos), "--output", str(tmp_path / "set"), "--size", "32", "--workers"]
+    arguments = [str(photos), "--output", str(tmp_path / "set"), "--size", "32", "--no-found-holes", "--workers"]
     process = subprocess.Popen(
         [sys.executable, "-m", "examples.mask_removal.prepare", *arguments, "1"],
         stderr=subprocess.PIPE,
@@ -304,8 +308,8 @@ def test_ctrl_c_leaves_a_set_that_is_continued(tmp_path: Path) -> None:
         assert process.communicate(timeout=60)[1] == "prepare: interrupted; the same command goes on from here.\n"
         assert process.returncode == 130
     done = read_index(tmp_path / "set")
-    assert 3 <= len(done) < 150
+    assert 3 <= len(done) < 60
     assert main([*arguments, "0"]) == 0
     lines = read_index(tmp_path / "set")
-    assert lines[: len(done)] == done
-    assert sorted(line["id"] for line in lines) == sorted(map(str, range(150)))
+    assert all(line in lines for line in done)
+    assert sorted(line["id"] for line in lines) == sorted(map(str, range(60)))

@@ -1,0 +1,81 @@
+"""The trainer's command line: where things are, how to run, and every setting of the configuration."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+
+from examples.mask_removal.config import PRESETS, Config, read_config, small
+
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train the mask-removal generator; an interrupted run is continued by the same command."""
+
+    data: str
+    """Training set written by prepare.py: a folder, or the URL of one."""
+    output: Path
+    """Folder of the run."""
+    preset: Literal["paper", "deepgin", "small", "smoke"] | None = None
+    """Configuration of a new run, by default small; a run that exists keeps the one it began with."""
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    workers: int = 1
+    """Processes that load data, for each rank; 0 loads in the training process."""
+    threads: int | None = None
+    """CPU threads of the training process; by default PyTorch's choice."""
+    resume: str = "auto"
+    """auto: from the last good checkpoint, where there is one; never: only a new run; or the path of a checkpoint."""
+    profile: bool = False
+    """Print what each part of a step costs, and train nothing."""
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=small)
+    """Every setting, each by its own option."""
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What decides the defaults of the other options."""
+
+    output: Path | None = None
+    preset: Literal["paper", "deepgin", "small", "smoke"] | None = None
+
+
+def parse(words: Sequence[str]) -> Arguments:
+    """Read the command line; what it leaves out comes from the run that is there, or else from the preset.
+
+    Raises:
+        ValueError: the run that is there was begun with other settings.
+    """
+    base, _ = tyro.cli(_Base, args=words, return_unknown_args=True, add_help=False)
+    path = base.output / CONFIG_FILE if base.output else None
+    begun = read_config(path) if path and path.exists() else None
+    default = PRESETS[base.preset]() if base.preset else begun or small()
+    arguments = tyro.cli(
+        Arguments,
+        args=words,
+        default=Arguments(data=tyro.MISSING, output=tyro.MISSING, config=default),
+        description=Arguments.__doc__,
+    )
+    if begun and begun != arguments.config:
+        old, new = begun.to_dict(), arguments.config.to_dict()
+        different = ", ".join(f"{name} {old[name]} → {new[name]}" for name in old if old[name] != new[name])
+        raise ValueError(
+            f"{path}: the run that is there was begun with another configuration: {different}. "
+            "Leave --preset and the settings out to go on with it, or choose another --output."
+        )
+    if arguments.threads is not None and arguments.threads < 1:
+        raise ValueError(f"--threads must be 1 or more; got {arguments.threads}.")
+    return arguments
+
+
+def write_config(run: Path, config: Config) -> None:
+    """Keep the resolved configuration with the run."""
+    run.mkdir(parents=True, exist_ok=True)
+    part = run / f"{CONFIG_FILE}.part"
+    part.write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+    part.replace(run / CONFIG_FILE)

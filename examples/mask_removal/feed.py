@@ -1,0 +1,72 @@
+"""Batches as the training loop takes them: this rank's share, with twins, in the parts that pass the networks."""
+
+from collections.abc import Iterator
+
+import torch
+
+from examples.mask_removal.config import Config
+from examples.mask_removal.data import Batch, FaceDataset, batches
+from examples.mask_removal.distributed import Ranks
+from examples.mask_removal.twin import Twin, with_twins
+
+_OF_TWINS = 1  # tells the generators of twins from those of samples, which have (seed, epoch, index)
+
+
+class Feed:
+    """From a training set to the parts of every step.
+
+    What a step gets depends on the configuration and the step alone, not on the number of ranks or workers nor on
+    where the run was interrupted.
+
+    Args:
+        training: the samples.
+        config: of the run.
+        ranks: among which each batch is divided.
+        workers: processes that load.
+
+    Raises:
+        ValueError: fewer samples than a batch, or a batch that cannot be divided.
+    """
+
+    def __init__(self, training: FaceDataset, config: Config, ranks: Ranks, *, workers: int = 0) -> None:
+        self.training, self.config, self.ranks, self.workers = training, config, ranks, workers
+        self.part_size = ranks.share(config.batch_size, config.accumulation)
+        if self.part_size * ranks.world_size < 2:
+            raise ValueError(
+                f"batch_size {config.batch_size} in {config.accumulation} parts leaves 1 image to a part: the "
+                "contrastive loss needs negatives. Choose a larger batch_size or a smaller accumulation."
+            )
+        self.twin = Twin(colour=config.twin_colour, hue=config.twin_hue)
+        self.steps_per_epoch = len(training) // config.batch_size
+        if not self.steps_per_epoch:
+            raise ValueError(
+                f"{training.root}: {len(training)} training samples are fewer than a batch of {config.batch_size}."
+            )
+
+    def parts(self, step: int, end: int) -> Iterator[list[Batch]]:
+        """The parts of each step from ``step`` to before ``end``."""
+        while step < end:
+            epoch, first = divmod(step, self.steps_per_epoch)
+            for batch in batches(
+                self.training,
+                batch_size=self.config.batch_size,
+                epoch=epoch,
+                first=first,
+                workers=self.workers,
+                rank=self.ranks.rank,
+                world_size=self.ranks.world_size,
+            ):
+                if step == end:
+                    return
+                yield self._with_twins(batch, epoch, step % self.steps_per_epoch)
+                step += 1
+
+    def _with_twins(self, batch: Batch, epoch: int, position: int) -> list[Batch]:
+        batch = Batch(*(x.to(self.ranks.device) for x in batch))
+        place = position * self.config.batch_size + self.ranks.rank * len(batch.image)
+        keys = [(self.config.seed, epoch, place + index, _OF_TWINS) for index in range(len(batch.image))]
+        pieces = zip(*(torch.split(x, self.part_size) for x in batch), strict=True)
+        return [
+            with_twins(Batch(*piece), self.twin, keys[index * self.part_size :][: self.part_size])
+            for index, piece in enumerate(pieces)
+        ]

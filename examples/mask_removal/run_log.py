@@ -1,0 +1,118 @@
+"""Seeing a run: a progress bar, lines of JSON, TensorBoard, and pictures of the curves."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from examples.mask_removal.config import Config
+from examples.mask_removal.curves import draw_curves
+from examples.mask_removal.distributed import Ranks
+from examples.mask_removal.resume import Position
+
+LOG_FILE = "log.jsonl"
+VALIDATION_FILE = "validation.jsonl"
+DAMAGED_FILE = "damaged.txt"
+CURVES_FILE = "curves.png"
+TENSORBOARD_FOLDER = "tensorboard"
+
+
+class RunLog:
+    """Every rank has one and makes the same calls; the first one writes.
+
+    Args:
+        run: folder of the run.
+        position: where the run goes on. Lines of later steps were lost with an interruption, and are dropped.
+        steps: of the whole run.
+    """
+
+    def __init__(self, run: Path, position: Position, steps: int, config: Config, ranks: Ranks) -> None:
+        self.run = run
+        self.ranks = ranks
+        self.batch_size = config.batch_size
+        self.began = time.perf_counter() - position.seconds
+        self.logged = position.step, position.seconds
+        self.bar = tqdm(
+            total=steps * config.batch_size,
+            initial=position.step * config.batch_size,
+            unit=" images",
+            smoothing=0.05,
+            mininterval=1.0,
+            disable=None if ranks.is_first else True,
+        )
+        self.board = None
+        if ranks.is_first:
+            for name in (LOG_FILE, VALIDATION_FILE):
+                forget_after(position.step, run / name)
+            self.board = SummaryWriter(run / TENSORBOARD_FOLDER, purge_step=position.step + 1)
+
+    @property
+    def seconds(self) -> float:
+        """Time trained, over all its interruptions."""
+        return time.perf_counter() - self.began
+
+    def training(self, step: int, terms: Mapping[str, Tensor], figures: Mapping[str, float]) -> None:
+        """Log the terms, as means over the ranks, and further figures, which are the same on all of them."""
+        means = self.ranks.mean({name: float(term) for name, term in terms.items()})
+        logged_step, logged_seconds = self.logged
+        self.logged = step, self.seconds
+        rate = (step - logged_step) * self.batch_size / (self.seconds - logged_seconds)
+        line = {"step": step, "seconds": round(self.seconds, 1), "images_per_second": round(rate, 2), **figures}
+        self._write(LOG_FILE, "training", line | {name: round(value, 6) for name, value in means.items()})
+        self.bar.set_postfix(l1=f"{means['reconstruction']:.3f}")
+
+    def validation(self, step: int, figures: Mapping[str, float], sheet: np.ndarray) -> None:
+        """Log figures that are the same on all ranks and the sheet; draw the curves anew."""
+        self._write(VALIDATION_FILE, "validation", {"step": step, **figures})
+        if self.board:
+            self.board.add_image("validation/faces", sheet, step, dataformats="HWC")
+            self.board.flush()
+            logs = {"": self.run / LOG_FILE, "validation ": self.run / VALIDATION_FILE}
+            draw_curves(self.run / CURVES_FILE, logs)
+
+    def damaged(self, samples: Mapping[str, str]) -> None:
+        """Keep the list of all ranks' damaged samples: id and what is wrong, a line each."""
+        everywhere = {id: reason for rank in self.ranks.gather(dict(samples)) for id, reason in rank.items()}
+        if everywhere and self.board:
+            lines = (f"{id}\t{' '.join(reason.split())}\n" for id, reason in sorted(everywhere.items()))
+            (self.run / DAMAGED_FILE).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+
+    def close(self) -> None:
+        """End the bar and write what TensorBoard still holds."""
+        self.bar.close()
+        if self.board:
+            self.board.close()
+
+    def _write(self, name: str, group: str, line: Mapping[str, float]) -> None:
+        if self.board:
+            # JSON knows no NaN and no infinity: a loss of a skipped step is null.
+            finite = {key: value if math.isfinite(value) else None for key, value in line.items()}
+            with (self.run / name).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(finite) + "\n")
+            for key, value in finite.items():
+                if key != "step" and value is not None:
+                    self.board.add_scalar(f"{group}/{key}", value, line["step"])
+
+
+def forget_after(step: int, log: Path) -> None:
+    """Drop the lines of steps that are trained again.
+
+    Raises:
+        ValueError: it is no log.
+    """
+    if log.exists():
+        temporary = log.with_name(f"{log.name}.part")
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        # A line that an interruption cut off is the last one, and later than any checkpoint.
+        try:
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{log}: damaged; move it away to go on: {error!r}") from error
+        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.replace(log)

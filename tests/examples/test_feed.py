@@ -1,0 +1,69 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from examples.mask_removal.config import smoke
+from examples.mask_removal.data import Batch, FaceDataset
+from examples.mask_removal.distributed import Ranks, ranks
+from examples.mask_removal.feed import Feed
+
+CPU = torch.device("cpu")
+CONFIG = replace(smoke(), batch_size=4)
+
+
+def feed(training_set: Path, *, rank: int = 0, world_size: int = 1, **settings: int) -> Feed:
+    config = replace(CONFIG, **settings)
+    return Feed(FaceDataset(training_set, seed=config.seed), config, Ranks(rank, world_size, CPU))
+
+
+def test_ranks_and_parts_together_are_the_batch_of_one_process(training_set: Path) -> None:
+    alone = [parts[0] for parts in feed(training_set).parts(0, 3)]
+    assert len(alone) == 3  # three epochs of one batch each
+    for world_size, accumulation in ((2, 1), (4, 1), (1, 2), (2, 2)):
+        of_ranks = [
+            list(feed(training_set, rank=rank, world_size=world_size, accumulation=accumulation).parts(0, 3))
+            for rank in range(world_size)
+        ]
+        for step, whole in enumerate(alone):
+            parts = [part for steps in of_ranks for part in steps[step]]
+            assert len(parts) == world_size * accumulation
+            for name, expected in zip(Batch._fields, whole, strict=True):
+                halves = [getattr(part, name).chunk(2) for part in parts]  # images, then their twins
+                joined = torch.cat([images for images, _ in halves] + [twins for _, twins in halves])
+                assert torch.equal(joined, expected), (name, world_size, accumulation, step)
+
+
+def test_a_step_is_the_same_wherever_the_feed_began(training_set: Path) -> None:
+    whole = list(feed(training_set, batch_size=2).parts(0, 5))
+    resumed = list(feed(training_set, batch_size=2).parts(3, 5))
+    for first, second in zip(whole[3:], resumed, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(first[0], second[0], strict=True))
+
+
+def test_twins_differ_between_places_and_epochs(training_set: Path) -> None:
+    steps = feed(training_set)
+    brightness = [
+        (part.image[4:].flip(-1) - part.image[:4]).mean((1, 2, 3)) for part in (parts[0] for parts in steps.parts(0, 2))
+    ]
+    changes = torch.cat(brightness)
+    assert len(changes.unique()) == 8
+
+
+def test_a_batch_that_ranks_cannot_share(training_set: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size 4 must be a multiple of ranks × accumulation \\(3 × 1\\)"):
+        feed(training_set, world_size=3)
+    with pytest.raises(ValueError, match="batch_size 4 in 4 parts leaves 1 image to a part"):
+        feed(training_set, accumulation=4)
+    with pytest.raises(ValueError, match="5 training samples are fewer than a batch of 6"):
+        feed(training_set, batch_size=6)
+
+
+def test_alone_there_is_one_rank() -> None:
+    with ranks("cpu") as place:
+        assert (place.rank, place.world_size, place.is_first, place.device) == (0, 1, True, CPU)
+        assert place.mean({"a": 2.0}) == {"a": 2.0}
+        assert place.gather(3) == [3]
+        layer = torch.nn.Linear(1, 1)
+        assert place.parallel(layer) is layer

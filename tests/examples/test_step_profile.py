@@ -1,0 +1,45 @@
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from examples.mask_removal.config import smoke
+from examples.mask_removal.data import FaceDataset
+from examples.mask_removal.distributed import Ranks
+from examples.mask_removal.feed import Feed
+from examples.mask_removal.precision import NetworkOptimizer
+from examples.mask_removal.step_profile import PARTS, profile_step
+from examples.mask_removal.steps import Networks
+from gatedinpaint import InpaintGenerator, SNPatchDiscriminator
+
+
+class Levels(nn.Module):
+    """Features that need no weights."""
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [image]
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_every_part_has_its_cost_and_a_line(
+    accumulation: int, training_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(smoke(), batch_size=4, accumulation=accumulation)
+    generator, discriminator = InpaintGenerator(2), SNPatchDiscriminator(2)
+    average = copy.deepcopy(generator)
+    optimizers = [
+        NetworkOptimizer(network, precision="fp32", learning_rate=1e-4, betas=config.betas)
+        for network in (generator, discriminator)
+    ]
+    feed = Feed(FaceDataset(training_set), config, Ranks(0, 1, torch.device("cpu")))
+    seconds = profile_step(Networks(generator, discriminator, Levels()), optimizers, average, feed)
+    assert tuple(seconds) == PARTS
+    assert all(value > 0 for value in seconds.values())
+    assert seconds["generator"] > seconds["other losses"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0].strip() for line in lines] == ["part", *PARTS, "step"]
+    rate = float(lines[-1].split()[-2])
+    assert rate == pytest.approx(4 / sum(seconds.values()), abs=0.01)
