@@ -7,10 +7,14 @@ from typing import Any, Literal, get_args
 
 from examples.mask_removal.precision import Precision
 
-_AT_LEAST_1 = ("base_channels", "discriminator_channels", "accumulation", "discriminator_every", "log_every")
-_AT_LEAST_1 += ("sheet_every", "validation_faces", "checkpoint_every", "keep_checkpoints")
-_AT_LEAST_0 = ("epochs_constant", "epochs_decay", "steps_constant", "steps_decay", "warmup_steps", "seed")
-_AT_LEAST_0 += ("clip_norm", "damaged_limit")
+_AT_LEAST_1 = (
+    *("base_channels", "discriminator_channels", "accumulation", "discriminator_every"),
+    *("log_every", "sheet_every", "validation_faces", "checkpoint_every", "keep_checkpoints"),
+)
+_AT_LEAST_0 = (
+    *("epochs_constant", "epochs_decay", "steps_constant", "steps_decay", "warmup_steps", "seed"),
+    *("clip_norm", "damaged_limit"),
+)
 
 
 @dataclass(frozen=True)

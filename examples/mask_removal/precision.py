@@ -64,7 +64,7 @@ class NetworkOptimizer:
         betas: tuple[float, float],
         clip_norm: float = 0.0,
     ) -> None:
-        self.parameters = list(network.parameters())
+        self.parameters: list[Tensor] = list(network.parameters())
         self.masters = self.parameters
         if precision == "o2":
             self.masters = [p.detach().to(torch.float32, copy=True).requires_grad_() for p in self.parameters]

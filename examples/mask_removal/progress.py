@@ -31,9 +31,10 @@ def write_sheet(run: Path, step: int, generator: nn.Module, batch: Batch) -> np.
     (run / SAMPLES_FOLDER).mkdir(exist_ok=True)
     sheet = picture_sheet(rows, titles=TITLES)
     write_photo(run / SAMPLES_FOLDER / f"{step:07d}.png", sheet, overwrite=True)
-    # The first face of this sheet, for the one that grows.
-    (run / SAMPLES_FOLDER / "first").mkdir(exist_ok=True)
-    write_photo(run / SAMPLES_FOLDER / "first" / f"{step:07d}.png", np.hstack(rows[0]), overwrite=True)
+    # One face for the sheet that grows: the first with a reference, which shows most.
+    shown = int(batch.reference_mask.flatten(1).amax(dim=1).argmax())
+    (run / SAMPLES_FOLDER / "one").mkdir(exist_ok=True)
+    write_photo(run / SAMPLES_FOLDER / "one" / f"{step:07d}.png", np.hstack(rows[shown]), overwrite=True)
     return sheet
 
 
@@ -42,7 +43,7 @@ def grow_sheet(run: Path, step: int) -> None:
 
     Looks after ``step`` were lost with an interruption; they are made again and removed here.
     """
-    strips = sorted((run / SAMPLES_FOLDER / "first").glob("*.png"))
+    strips = sorted((run / SAMPLES_FOLDER / "one").glob("*.png"))
     for path in [path for path in strips if int(path.stem) > step]:
         path.unlink()
         strips.remove(path)

@@ -32,5 +32,8 @@ def test_memory_is_flat_over_a_thousand_steps(
     with ranks("cpu") as place:
         train.train(Arguments(str(training_set), tmp_path, device="cpu", workers=0, config=config), place)
     after = [resident[step] for step in range(200, 1201, 100)]
-    # An epoch is two steps and every look draws 6 pictures: a batch kept for each step would be 80 MB.
-    assert max(after) - after[0] < 25, after
+    print(after)
+    # The heap takes until about step 500 to settle. A leak shows in both halves alike: 8 MB in 500 steps would be 16 kB
+    # for a step, of which a batch has 500.
+    assert max(after[5:]) - max(after[:6]) < 8, after
+    assert max(after) - after[0] < 50, after

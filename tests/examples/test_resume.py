@@ -75,7 +75,10 @@ def assert_same(first: Any, second: Any, where: str = "state") -> None:
         assert first == second, where
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "o2"])
+@pytest.mark.parametrize(
+    "precision",
+    ["fp32", "o2", pytest.param("bf16", marks=pytest.mark.slow), pytest.param("fp16", marks=pytest.mark.slow)],
+)
 def test_2k_steps_are_k_an_interruption_and_k(precision: Any, training_set: Path, tmp_path: Path) -> None:
     config = replace(TINY, precision=precision)
     run(training_set, tmp_path / "whole", config)

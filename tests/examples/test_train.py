@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from examples.mask_removal import train
 from examples.mask_removal.arguments import Arguments, parse, write_config
 from examples.mask_removal.config import Config, LossWeights, paper, small, smoke
-from examples.mask_removal.data import Batch
+from examples.mask_removal.data import Batch, FaceDataset
 from examples.mask_removal.distributed import ranks
 from examples.mask_removal.run_log import forget_after
 from examples.mask_removal.schedule import learning_rate_factor, total_steps
@@ -193,6 +194,23 @@ def test_a_set_too_small_for_the_warm_up_is_warned_of(
     assert "5 training samples make 1 steps, all within the warm-up of 1" in capsys.readouterr().err
     run(training_set, tmp_path / "other", one_step)
     assert capsys.readouterr().err == ""
+
+
+def test_damaged_samples_are_named_and_too_many_end_the_run(
+    training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faces = tmp_path / "faces"
+    shutil.copytree(training_set, faces)
+    victim = FaceDataset(faces).samples[0]["id"]  # one of five
+    (faces / "samples" / f"{victim}.png").write_bytes(b"no picture")
+    known = ["--data", str(faces), "--preset", "smoke", "--workers", "0"]
+    assert train.main([*known, "--output", str(tmp_path / "run"), "--damaged-limit", "0.5"]) == 0
+    named = (tmp_path / "run" / "damaged.txt").read_text()
+    assert named.startswith(f"{victim}\t") and named.count("\n") == 1
+    capsys.readouterr()
+    assert train.main([*known, "--output", str(tmp_path / "other"), "--damaged-limit", "0.1"]) == 2
+    error = capsys.readouterr().err
+    assert "damaged" in error and victim in error and error.count("\n") == 1
 
 
 def test_lines_after_the_checkpoint_are_forgotten(tmp_path: Path) -> None:

@@ -48,12 +48,12 @@ def test_lpips_is_measured_when_the_best_is_chosen_by_it(training_set: Path) -> 
 def test_the_growing_sheet_shows_the_first_and_the_last_and_forgets_what_was_lost(tmp_path: Path) -> None:
     for step in range(1, 31):
         picture = np.full((20, 100, 3), 8 * step, np.uint8)
-        write_photo(_made(tmp_path / "samples" / "first") / f"{step:07d}.png", picture)
+        write_photo(_made(tmp_path / "samples" / "one") / f"{step:07d}.png", picture)
     grow_sheet(tmp_path, 28)
     sheet = read_photo(tmp_path / "sheet.png")
     truths = sheet[34:-6:26, -16]  # the middle of the last column, row by row
     assert (len(truths), truths[0, 0], truths[-1, 0]) == (12, 8, 8 * 28)
-    assert not (tmp_path / "samples" / "first" / "0000029.png").exists()
+    assert not (tmp_path / "samples" / "one" / "0000029.png").exists()
 
 
 def test_curves_leave_out_what_was_not_finite(tmp_path: Path) -> None:
