@@ -83,6 +83,7 @@ def spectral_norm(layer: Layer, *, iterations: int = 1) -> Layer:
         Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018.
 
     Example:
+        >>> _ = torch.manual_seed(0)
         >>> layer = spectral_norm(nn.Linear(8, 5))
         >>> round(torch.linalg.matrix_norm(layer.eval().weight, ord=2).item(), 1)
         1.0
