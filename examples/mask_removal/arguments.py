@@ -25,6 +25,7 @@ class Arguments:
     preset: Literal["paper", "deepgin", "small", "smoke"] | None = None
     """Configuration of a new run, by default small; a run that exists keeps the one it began with."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    """cpu; cuda, which is a GPU of its own for each process; or cuda:NUMBER for a single one."""
     workers: int = 1
     """Processes that load data, for each rank; 0 loads in the training process."""
     threads: int | None = None
@@ -57,6 +58,7 @@ def parse(words: Sequence[str]) -> Arguments:
     default = PRESETS[base.preset]() if base.preset else begun or small()
     arguments = tyro.cli(
         Arguments,
+        prog="python -m examples.mask_removal.train",
         args=words,
         default=Arguments(data=tyro.MISSING, output=tyro.MISSING, config=default),
         description=Arguments.__doc__,

@@ -5,9 +5,10 @@ A checkpoint is two files in the run's folder ``checkpoints``::
     step-00000250.pt       the state, for ``torch.load(weights_only=True)``
     step-00000250.sha256   its checksum, as ``sha256sum --check`` reads it
 
-The state is written under another name, flushed and renamed; the checksum follows in the same way. So there is a
-checkpoint as soon as, and only if, its checksum is there: a process killed in between, a full disk or a flipped bit
-leave a file that is not taken, and the checkpoint before serves.
+Both are written under other names and flushed; then the checksum gets its name, and at last the state. So there is a
+checkpoint as soon as, and only if, the state has its name: a process killed in between or a full disk leave none, a
+flipped bit or a lost checksum one that is passed over, and the checkpoint before serves. What has that name is never
+removed but for newer ones.
 """
 
 import hashlib
@@ -36,13 +37,13 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int = 2, best:
     path = folder / FOLDER / f"step-{state['step']:08d}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_unfinished(path.parent)
-    _checksum_file(path).unlink(missing_ok=True)  # a run that goes back to this step writes it anew
+    path.unlink(missing_ok=True)  # a run that goes back to this step writes it anew
     _write(path, state)
     for step in steps_of(folder)[:-keep]:
         if step != best:
             old = path.with_name(f"step-{step:08d}.pt")
-            _checksum_file(old).unlink()
-            old.unlink(missing_ok=True)
+            old.unlink()
+            _checksum_file(old).unlink(missing_ok=True)
     return path
 
 
@@ -57,7 +58,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         expected = _checksum_file(path).read_bytes()
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ValueError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     if expected != _checksum_line(found, path):
         raise ValueError(f"{path}: damaged: its checksum is not that of {_checksum_file(path).name}")
     try:
@@ -96,14 +97,13 @@ def set_aside_after(folder: Path, step: int) -> None:
     for later in steps_of(folder):
         if later > step:
             path = folder / FOLDER / f"step-{later:08d}.pt"
-            _checksum_file(path).unlink()
-            if path.exists():
-                path.replace(path.with_suffix(".aside"))
+            path.replace(path.with_suffix(".aside"))
+            _checksum_file(path).unlink(missing_ok=True)
 
 
 def steps_of(folder: Path) -> list[int]:
-    """The steps of the run's checkpoints, ascending: those with a checksum, whether or not it is right."""
-    return sorted(int(path.stem.removeprefix("step-")) for path in (folder / FOLDER).glob("step-*.sha256"))
+    """The steps of the run's checkpoints, ascending, whether or not they can be read."""
+    return sorted(int(path.stem.removeprefix("step-")) for path in (folder / FOLDER).glob(f"step-{8 * '[0-9]'}.pt"))
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
@@ -116,13 +116,13 @@ def _write(path: Path, state: dict[str, Any]) -> None:
             except RuntimeError as error:  # PyTorch's form of what write() raised
                 raise hashing.error or error from error
             _flush(file)
-        part.replace(path)
         checksum = path.with_suffix(".sha256.part")
         with checksum.open("wb") as file:
             file.write(_checksum_line(hashing.sha256.hexdigest(), path))
             _flush(file)
-        _flush_folder(path.parent)  # the state's new name must reach the disk before the checksum's
         checksum.replace(_checksum_file(path))
+        _flush_folder(path.parent)  # the checksum's name must reach the disk before the state's
+        part.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
         _remove_unfinished(path.parent)
@@ -154,8 +154,8 @@ class _HashingWriter:
 def _remove_unfinished(folder: Path) -> None:
     for path in folder.glob("*.part"):
         path.unlink()
-    for path in folder.glob("step-*.pt"):
-        if not _checksum_file(path).exists():
+    for path in folder.glob("step-*.sha256"):
+        if not path.with_suffix(".pt").exists():
             path.unlink()
 
 

@@ -13,7 +13,7 @@ _AT_LEAST_1 = (
 )
 _AT_LEAST_0 = (
     *("epochs_constant", "epochs_decay", "steps_constant", "steps_decay", "warmup_steps", "seed"),
-    *("clip_norm", "damaged_limit"),
+    *("clip_norm", "damaged_limit", "learning_rate_generator", "learning_rate_discriminator"),
 )
 
 
@@ -116,6 +116,11 @@ class Config:
         for name in _AT_LEAST_0:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be 0 or more; got {getattr(self, name)}.")
+        for name in ("reference_share", "ema_decay", "twin_colour"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
+        if not 0 <= self.twin_hue <= 0.5:
+            raise ValueError(f"twin_hue must be from 0 to 0.5 turns; got {self.twin_hue}.")
         if not self.epochs_constant + self.epochs_decay + self.steps_constant + self.steps_decay:
             raise ValueError("epochs_constant and epochs_decay are both 0, and so are the steps: nothing to train.")
 

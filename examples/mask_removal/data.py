@@ -1,11 +1,11 @@
 """A prepared training set → batches, the same on any number of ranks and loader processes, from any batch on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from examples.mask_removal.face_dataset import Batch, Drawn, FaceDataset, too_many
 
@@ -18,19 +18,32 @@ def batches(
     batch_size: int,
     epoch: int,
     first: int = 0,
+    epochs: int = 1,
     workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
+    pin_memory: bool = False,
 ) -> Iterator[Batch]:
-    """The batches of an epoch in its own random order, from the batch ``first`` on; a last, smaller one is dropped.
+    """The batches of some epochs, each in its own random order; a last, smaller batch of an epoch is dropped.
 
     ``batch_size`` is that of all ranks together. Every rank gets an equal share of each batch, in contiguous blocks:
     what the ranks get, concatenated, is the batch that one process would get.
 
     Damaged samples are replaced, and named in ``dataset.damaged`` before the batch that they are missing from comes.
 
+    Args:
+        dataset: the samples.
+        batch_size: samples in a batch.
+        epoch: the first one.
+        first: its batch to begin with.
+        epochs: how many to go through; the loader processes live through all of them.
+        workers: loader processes; 0 loads in this one.
+        rank: this process's, of ``world_size``.
+        world_size: processes that share each batch.
+        pin_memory: lay batches where a GPU fetches them fastest.
+
     Raises:
-        ValueError: more than ``dataset.damaged_limit`` of this rank's samples of the epoch are damaged; the ranks
+        ValueError: more than ``dataset.damaged_limit`` of this rank's samples of an epoch are damaged; the ranks
             cannot share a batch equally.
         OSError: the server of a set at a URL is not reached.
     """
@@ -38,29 +51,29 @@ def batches(
         raise ValueError(
             f"batch_size {batch_size} cannot be shared equally by {world_size} ranks; take a multiple of {world_size}."
         )
-    dataset.epoch = epoch
-    share = batch_size // world_size
-    order = np.random.default_rng((dataset.seed, epoch)).permutation(len(dataset))
-    order = order[: len(order) // batch_size * batch_size].reshape(-1, world_size, share)[:, rank]
-    # The loader draws a base seed when it is iterated: from a generator of its own, not from the global one.
-    generator = torch.Generator().manual_seed(dataset.seed)
+    share, length = batch_size // world_size, len(dataset) // batch_size
+    places = _places(
+        dataset, range(epoch, epoch + epochs), first, batch_size=batch_size, rank=rank, world_size=world_size
+    )
     loader = DataLoader(
         _Draws(dataset),
         share,
-        sampler=_Order([int(position) for position in order[first:].ravel()]),
+        sampler=places,
         num_workers=workers,
         collate_fn=_collate,
-        generator=generator,
+        # It draws a base seed when it is iterated: from a generator of its own, not from the global one.
+        generator=torch.Generator().manual_seed(dataset.seed),
         multiprocessing_context="spawn" if workers else None,
         worker_init_fn=_one_thread,
+        pin_memory=pin_memory,
     )
     replaced = 0
     try:
-        for drawn in loader:
+        for number, drawn in enumerate(loader, start=first):
+            replaced = drawn.replaced + (replaced if number % length else 0)  # of this epoch
             dataset.damaged |= {id: why for id, why in drawn.damaged.items() if id not in dataset.damaged}
-            replaced += drawn.replaced
-            if replaced > dataset.damaged_limit * order.size:
-                raise ValueError(too_many(replaced, order.size, dataset.damaged_limit, dataset.damaged))
+            if replaced > dataset.damaged_limit * share * length:
+                raise ValueError(too_many(replaced, share * length, dataset.damaged_limit, dataset.damaged))
             yield drawn.batch
     except (ValueError, OSError) as error:
         # A worker hands over its whole traceback as the message, which ends in the error itself.
@@ -75,25 +88,27 @@ class _Draws(Dataset[Drawn]):
     def __init__(self, dataset: FaceDataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, position: int) -> Drawn:
+    def __getitem__(self, place: tuple[int, int]) -> Drawn:
+        self.dataset.epoch, position = place
         return self.dataset.draw(position)
+
+
+def _places(
+    dataset: FaceDataset, epochs: range, first: int, *, batch_size: int, rank: int, world_size: int
+) -> Iterator[tuple[int, int]]:
+    """Epoch and position of each sample of a rank, from the batch ``first`` of the first epoch on."""
+    length = len(dataset) // batch_size
+    for epoch in epochs:
+        order = np.random.default_rng((dataset.seed, epoch)).permutation(len(dataset))[: length * batch_size]
+        own = order.reshape(length, world_size, batch_size // world_size)[:, rank]
+        for position in own[first if epoch == epochs.start else 0 :].ravel():
+            yield epoch, int(position)
 
 
 def _collate(samples: list[Drawn]) -> Drawn:
     batch = Batch(*(torch.stack(tensors) for tensors in zip(*(sample.batch for sample in samples), strict=True)))
     damaged = {id: why for sample in samples for id, why in sample.damaged.items()}
     return Drawn(batch, damaged, sum(sample.replaced for sample in samples))
-
-
-class _Order(Sampler[int]):
-    def __init__(self, positions: Sequence[int]) -> None:
-        self.positions = positions
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.positions)
-
-    def __len__(self) -> int:
-        return len(self.positions)
 
 
 def _one_thread(_: int) -> None:

@@ -52,11 +52,6 @@ class Ranks:
         """
         return network if self.world_size == 1 else DistributedDataParallel(network)
 
-    def barrier(self) -> None:
-        """Wait for all ranks."""
-        if self.world_size > 1:
-            dist.barrier()
-
     def sum(self, values: Mapping[str, float]) -> dict[str, float]:
         """Sums over the ranks, by name; every rank calls this and gets the same."""
         if self.world_size == 1:
@@ -88,9 +83,8 @@ def ranks(device: str) -> Iterator[Ranks]:
         ValueError: the device cannot be used.
     """
     rank, world_size, local_rank = (int(os.environ.get(name, default)) for name, default in _PLACE.items())
-    if world_size > 1 and device == "cuda":
-        device = f"cuda:{local_rank}"
-    place = _device(device)
+    place = device_of(device, local_rank, alone=world_size == 1)
+    _try_out(place)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if world_size > 1:
@@ -131,9 +125,25 @@ def _join(backend: str, rank: int, world_size: int) -> None:
     dist.init_process_group(backend, store=attempt, rank=rank, world_size=world_size)
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str, local_rank: int, *, alone: bool) -> torch.device:
+    """The device of one process: ``"cuda"`` is the GPU of its number on this machine.
+
+    Raises:
+        ValueError: no name of a device, or one GPU for several processes.
+    """
     try:
-        torch.zeros(1, device=name).item()
-    except (RuntimeError, AssertionError) as error:  # AssertionError: PyTorch built without CUDA
+        device = torch.device(name)
+    except RuntimeError as error:
         raise ValueError(f"--device {name}: cannot be used: {str(error).splitlines()[0]}") from error
-    return torch.device(name)
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", local_rank)
+    if device.type == "cuda" and not alone:
+        raise ValueError(f"--device {name}: several processes need a GPU each. Give --device cuda.")
+    return device
+
+
+def _try_out(device: torch.device) -> None:
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # AssertionError: PyTorch without CUDA
+        raise ValueError(f"--device {device}: cannot be used: {str(error).splitlines()[0]}") from error

@@ -1,5 +1,6 @@
 """Batches as the training loop takes them: this rank's share, with twins, in the parts that pass the networks."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -45,24 +46,25 @@ class Feed:
 
     def parts(self, step: int, end: int) -> Iterator[list[Batch]]:
         """The parts of each step from ``step`` to before ``end``."""
-        while step < end:
-            epoch, first = divmod(step, self.steps_per_epoch)
-            for batch in batches(
-                self.training,
-                batch_size=self.config.batch_size,
-                epoch=epoch,
-                first=first,
-                workers=self.workers,
-                rank=self.ranks.rank,
-                world_size=self.ranks.world_size,
-            ):
-                if step == end:
-                    return
-                yield self._with_twins(batch, epoch, step % self.steps_per_epoch)
-                step += 1
+        if step >= end:
+            return
+        epoch, first = divmod(step, self.steps_per_epoch)
+        loaded = batches(
+            self.training,
+            batch_size=self.config.batch_size,
+            epoch=epoch,
+            first=first,
+            epochs=math.ceil(end / self.steps_per_epoch) - epoch,
+            workers=self.workers,
+            rank=self.ranks.rank,
+            world_size=self.ranks.world_size,
+            pin_memory=self.ranks.device.type == "cuda",
+        )
+        for number, batch in zip(range(step, end), loaded, strict=False):
+            yield self._with_twins(batch, *divmod(number, self.steps_per_epoch))
 
     def _with_twins(self, batch: Batch, epoch: int, position: int) -> list[Batch]:
-        batch = Batch(*(x.to(self.ranks.device) for x in batch))
+        batch = Batch(*(x.to(self.ranks.device, non_blocking=True) for x in batch))
         place = position * self.config.batch_size + self.ranks.rank * len(batch.image)
         keys = [(self.config.seed, epoch, place + index, _OF_TWINS) for index in range(len(batch.image))]
         pieces = zip(*(torch.split(x, self.part_size) for x in batch), strict=True)

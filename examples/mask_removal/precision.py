@@ -71,7 +71,8 @@ class NetworkOptimizer:
             low_precision_(network)
         self.learning_rate = learning_rate
         self.clip_norm = clip_norm
-        self.adam = torch.optim.Adam(self.masters, learning_rate, betas=betas)
+        # Fused: one pass over weights, gradient and moments in place of a dozen.
+        self.adam = torch.optim.Adam(self.masters, learning_rate, betas=betas, fused=True)
         device = self.parameters[0].device.type
         self.scaler = torch.amp.GradScaler(device, enabled=precision in ("fp16", "o2"))
         self.skipped = 0
@@ -97,7 +98,9 @@ class NetworkOptimizer:
             for master, parameter in zip(self.masters, self.parameters, strict=True):
                 master.grad = None if parameter.grad is None else parameter.grad.float()
         self.scaler.unscale_(self.adam)
-        norm = nn.utils.clip_grad_norm_(self.masters, self.clip_norm or float("inf"))
+        norm = nn.utils.get_total_norm(master.grad for master in self.masters if master.grad is not None)
+        if self.clip_norm:
+            nn.utils.clip_grads_with_norm_(self.masters, self.clip_norm, norm)
         taken = bool(norm.isfinite())
         if taken:
             self.scaler.step(self.adam)
@@ -124,7 +127,10 @@ class NetworkOptimizer:
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`state_dict`; the network's own weights are loaded by the network."""
+        betas = self.adam.defaults["betas"]
         self.adam.load_state_dict(state["adam"])
+        for group in self.adam.param_groups:  # a run that begins from another's checkpoint may have other settings
+            group["betas"] = betas
         if self.masters is not self.parameters:
             for master, value in zip(self.masters, state["masters"], strict=True):
                 master.copy_(value)

@@ -4,7 +4,9 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from torch import Tensor
@@ -24,20 +26,29 @@ TENSORBOARD_FOLDER = "tensorboard"
 
 
 class RunLog:
-    """Every rank has one and makes the same calls; the first one writes.
+    """Every rank has one and makes the same calls; the first one writes. Used as a context, it ends with the run.
 
     Args:
         run: folder of the run.
         position: where the run goes on. Lines of later steps were lost with an interruption, and are dropped.
         steps: of the whole run.
+        config: of the run.
+        ranks: whose figures are put together.
+        damaged: this rank's damaged samples, id and what is wrong; it grows while the run goes on.
     """
 
-    def __init__(self, run: Path, position: Position, steps: int, config: Config, ranks: Ranks) -> None:
+    def __init__(
+        self, run: Path, position: Position, steps: int, config: Config, ranks: Ranks, damaged: Mapping[str, str]
+    ) -> None:
         self.run = run
         self.ranks = ranks
+        self.position, self.steps = position, steps
         self.batch_size = config.batch_size
+        self.damaged = damaged
         self.began = time.perf_counter() - position.seconds
         self.logged = position.step, position.seconds
+        self.rate = 0.0
+        """Images per second, of late."""
         self.bar = tqdm(
             total=steps * config.batch_size,
             initial=position.step * config.batch_size,
@@ -52,20 +63,33 @@ class RunLog:
                 forget_after(position.step, run / name)
             self.board = SummaryWriter(run / TENSORBOARD_FOLDER, purge_step=position.step + 1)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+        if self.board:
+            self._list_damaged(self.damaged)  # also of a run that they have ended
+            self.board.close()
+
     @property
     def seconds(self) -> float:
         """Time trained, over all its interruptions."""
         return time.perf_counter() - self.began
 
     def training(self, step: int, terms: Mapping[str, Tensor], figures: Mapping[str, float]) -> None:
-        """Log the terms, as means over the ranks, and further figures, which are the same on all of them."""
+        """Log the terms, as means over the ranks, further figures, which are the same on all of them, and the damaged
+        samples."""
         means = self.ranks.mean({name: float(term) for name, term in terms.items()})
         logged_step, logged_seconds = self.logged
         self.logged = step, self.seconds
-        rate = (step - logged_step) * self.batch_size / (self.seconds - logged_seconds)
-        line = {"step": step, "seconds": round(self.seconds, 1), "images_per_second": round(rate, 2), **figures}
+        self.rate = (step - logged_step) * self.batch_size / (self.seconds - logged_seconds)
+        line = {"step": step, "seconds": round(self.seconds, 1), "images_per_second": round(self.rate, 2), **figures}
         self._write(LOG_FILE, "training", line | {name: round(value, 6) for name, value in means.items()})
         self.bar.set_postfix(l1=f"{means['reconstruction']:.3f}")
+        everywhere = self.ranks.gather(dict(self.damaged))
+        if self.board:
+            self._list_damaged({id: reason for rank in everywhere for id, reason in rank.items()})
 
     def validation(self, step: int, figures: Mapping[str, float], sheet: np.ndarray) -> None:
         """Log figures that are the same on all ranks and the sheet; draw the curves anew."""
@@ -75,19 +99,21 @@ class RunLog:
             self.board.flush()
             logs = {"": self.run / LOG_FILE, "validation ": self.run / VALIDATION_FILE}
             draw_curves(self.run / CURVES_FILE, logs)
+            if self.bar.disable:  # no terminal, but perhaps the log file of a cluster
+                taken, steps = self.seconds - self.position.seconds, step - self.position.step
+                left = timedelta(seconds=round(taken / steps * (self.steps - step)))  # with looks and checkpoints
+                seen = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+                print(f"step {step} of {self.steps}, {self.rate:.3g} images/s, {left} left: {seen}", flush=True)
 
-    def damaged(self, samples: Mapping[str, str]) -> None:
-        """Keep the list of all ranks' damaged samples: id and what is wrong, a line each."""
-        everywhere = {id: reason for rank in self.ranks.gather(dict(samples)) for id, reason in rank.items()}
-        if everywhere and self.board:
-            lines = (f"{id}\t{' '.join(reason.split())}\n" for id, reason in sorted(everywhere.items()))
-            (self.run / DAMAGED_FILE).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
-
-    def close(self) -> None:
-        """End the bar and write what TensorBoard still holds."""
-        self.bar.close()
-        if self.board:
-            self.board.close()
+    def _list_damaged(self, samples: Mapping[str, str]) -> None:
+        """Keep the list: id and what is wrong, a line each. What is in it from before stays."""
+        path = self.run / DAMAGED_FILE
+        before = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.exists() else []
+        known = dict(line.partition("\t")[::2] for line in before)
+        known |= {id: " ".join(reason.split()) for id, reason in samples.items()}
+        if known:
+            lines = (f"{id}\t{reason}\n" for id, reason in sorted(known.items()))
+            path.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
     def _write(self, name: str, group: str, line: Mapping[str, float]) -> None:
         if self.board:

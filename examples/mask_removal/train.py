@@ -18,6 +18,7 @@ A run that was interrupted goes on with the same command, at the step of its las
 
 import copy
 import sys
+from collections import ChainMap
 from collections.abc import Sequence
 
 import torch
@@ -97,57 +98,56 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
     if ranks.is_first:  # the run is written down now that everything it needs is there
         write_config(run, config)
         _announce(arguments, steps, len(training))
-    log = RunLog(run, position, steps, config, ranks)
 
     # Loop
-    for parts in feed.parts(step, steps):
-        factor = learning_rate_factor(step, feed.steps_per_epoch, config)
-        g_optimizer.set_rate(factor)
-        d_optimizer.set_rate(factor)
-        adversarial = step >= config.warmup_steps
-        discriminates = adversarial and step % config.discriminator_every == 0
+    damaged = ChainMap(training.damaged, validation.damaged)
+    with RunLog(run, position, steps, config, ranks, damaged) as log:
+        for parts in feed.parts(step, steps):
+            factor = learning_rate_factor(step, feed.steps_per_epoch, config)
+            g_optimizer.set_rate(factor)
+            d_optimizer.set_rate(factor)
+            adversarial = step >= config.warmup_steps
+            discriminates = adversarial and step % config.discriminator_every == 0
 
-        # The generator fills the holes. When there are several parts only the discriminator looks at the results,
-        # and no graph is kept.
-        outputs = []
-        if discriminates or len(parts) == 1:
-            with torch.set_grad_enabled(len(parts) == 1):
-                outputs = [generate(networks.generator, part, config.precision) for part in parts]
+            # The generator fills the holes. When there are several parts only the discriminator looks at the results,
+            # and no graph is kept.
+            outputs = []
+            if discriminates or len(parts) == 1:
+                with torch.set_grad_enabled(len(parts) == 1):
+                    outputs = [generate(networks.generator, part, config.precision) for part in parts]
 
-        # The discriminator's turn: what the generator made comes detached
-        d_loss = torch.zeros(())
-        if discriminates:
-            pairs = zip(outputs, parts, strict=True)
-            fakes = [composite(output.refined.detach(), part.image, part.mask) for output, part in pairs]
-            d_loss = discriminator_step(networks.discriminator, d_optimizer, parts, fakes, config)
+            # The discriminator's turn: what the generator made comes detached
+            d_loss = torch.zeros(())
+            if discriminates:
+                pairs = zip(outputs, parts, strict=True)
+                fakes = [composite(output.refined.detach(), part.image, part.mask) for output, part in pairs]
+                d_loss = discriminator_step(networks.discriminator, d_optimizer, parts, fakes, config)
 
-        # The generator's turn: the gradient passes through the discriminator, which keeps none
-        output = outputs[0] if len(parts) == 1 else None
-        terms, taken = generator_step(networks, g_optimizer, parts, output, config, adversarial=adversarial)
-        if taken:
-            update_average(average, g_optimizer.masters, min(config.ema_decay, (1 + step) / (10 + step)))
-        if max(g_optimizer.skipped_in_a_row, d_optimizer.skipped_in_a_row) >= MOST_SKIPPED_IN_A_ROW:
-            raise FloatingPointError(f"step {step}: {MOST_SKIPPED_IN_A_ROW} steps in a row were not finite.")
+            # The generator's turn: the gradient passes through the discriminator, which keeps none
+            output = outputs[0] if len(parts) == 1 else None
+            terms, taken = generator_step(networks, g_optimizer, parts, output, config, adversarial=adversarial)
+            if taken:
+                update_average(average, g_optimizer.masters, min(config.ema_decay, (1 + step) / (10 + step)))
+            if max(g_optimizer.skipped_in_a_row, d_optimizer.skipped_in_a_row) >= MOST_SKIPPED_IN_A_ROW:
+                raise FloatingPointError(f"step {step}: {MOST_SKIPPED_IN_A_ROW} steps in a row were not finite.")
 
-        # Looking back
-        step += 1
-        log.bar.update(config.batch_size)
-        if step % config.log_every == 0 or step == steps:
-            figures = {
-                "epoch": (step - 1) // feed.steps_per_epoch,
-                "learning_rate": factor * config.learning_rate_generator,
-                "skipped_generator": g_optimizer.skipped,
-                "skipped_discriminator": d_optimizer.skipped,
-            }
-            log.training(step, terms | {"discriminator": d_loss}, figures)
-            log.damaged(training.damaged)
-        if step % config.sheet_every == 0 or step == steps:
-            best = validation.look(average, step, best, run, log)
-        if step % config.checkpoint_every == 0 or step == steps or (best and best[0] == step):
-            state = collect(stateful, Position(step, log.seconds, best), ranks)
-            if ranks.is_first:
-                save_checkpoint(run, state, keep=config.keep_checkpoints, best=best and best[0])
-    log.close()
+            # Looking back
+            step += 1
+            log.bar.update(config.batch_size)
+            if step % config.log_every == 0 or step == steps:
+                figures = {
+                    "epoch": (step - 1) // feed.steps_per_epoch,
+                    "learning_rate": factor * config.learning_rate_generator,
+                    "skipped_generator": g_optimizer.skipped,
+                    "skipped_discriminator": d_optimizer.skipped,
+                }
+                log.training(step, terms | {"discriminator": d_loss}, figures)
+            if step % config.sheet_every == 0 or step == steps:
+                best = validation.look(average, step, best, run, log)
+            if step % config.checkpoint_every == 0 or step == steps or (best and best[0] == step):
+                state = collect(stateful, Position(step, log.seconds, best), ranks)
+                if ranks.is_first:
+                    save_checkpoint(run, state, keep=config.keep_checkpoints, best=best and best[0])
     if ranks.is_first:
         print(f"{run / GENERATOR_FOLDER}: trained for {steps} steps.")
 

@@ -28,10 +28,13 @@ class Validation:
     """
 
     def __init__(self, data: str, config: Config, ranks: Ranks) -> None:
-        faces = FaceDataset(data, validation=True, reference_share=0.5, seed=config.seed)
+        faces = FaceDataset(
+            data, validation=True, reference_share=0.5, seed=config.seed, damaged_limit=config.damaged_limit
+        )
         positions = _spread(len(faces), config.validation_faces)
         self.own = [_load(faces, [position]) for position in positions[ranks.rank :: ranks.world_size]]
         self.of_sheet = _load(faces, _spread(len(faces), _SHEET_ROWS)) if ranks.is_first else None
+        self.damaged = faces.damaged
         self.ranks = ranks
         self.best_by = config.best_by
         self.lpips = LPIPS().to(ranks.device) if config.best_by == "lpips" else None

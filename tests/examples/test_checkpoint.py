@@ -58,20 +58,35 @@ def test_a_damaged_last_one_is_passed_over_and_kept_apart(tmp_path: Path, capsys
 
 
 def test_no_good_one_at_all(tmp_path: Path) -> None:
-    save(tmp_path, 1).unlink()
-    with pytest.raises(ValueError, match="no checkpoint can be read. Move them away to start anew. .*No such file"):
+    save(tmp_path, 1).write_bytes(b"")
+    with pytest.raises(ValueError, match="no checkpoint can be read. Move them away to start anew. .*damaged"):
         load_last_checkpoint(tmp_path)
 
 
-def test_a_checkpoint_without_its_checksum_was_never_finished(tmp_path: Path) -> None:
-    path = save(tmp_path, 1, 2)
-    path.with_suffix(".sha256").unlink()
-    (path.parent / "step-00000003.pt.part").write_bytes(b"killed here")
+def test_what_a_kill_leaves_is_no_checkpoint_and_cleared_away(tmp_path: Path) -> None:
+    path = save(tmp_path, 1)
+    for name in ("step-00000002.pt.part", "step-00000002.sha256.part", "step-00000003.sha256"):
+        (path.parent / name).write_bytes(b"killed here")
     assert load_last_checkpoint(tmp_path)["step"] == 1
     save(tmp_path, 4, keep=KEEP_ALL)
     assert {file.name for file in path.parent.iterdir()} == {
         f"step-0000000{step}.{kind}" for step in (1, 4) for kind in ("pt", "sha256")
     }
+
+
+def test_a_checkpoint_that_lost_its_checksum_is_passed_over_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after copying the states alone: a new run must not begin over them, nor saving remove them."""
+    path = save(tmp_path, 1, 2)
+    path.with_suffix(".sha256").unlink()
+    assert load_last_checkpoint(tmp_path)["step"] == 1
+    assert "step-00000002.sha256: cannot be read: No such file" in capsys.readouterr().err
+    path.with_name("step-00000001.sha256").unlink()
+    with pytest.raises(ValueError, match="no checkpoint can be read"):
+        load_last_checkpoint(tmp_path)
+    save(tmp_path, 3, keep=KEEP_ALL)
+    assert steps_of(tmp_path) == [1, 2, 3]
 
 
 def test_200_flipped_bits_and_truncations_are_all_found(tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ def test_bad_configurations() -> None:
         {"features": "vgg"},
         {"precision": "fp8"},
         {"best_by": "fid"},
+        {"learning_rate_generator": float("nan")},
+        {"learning_rate_discriminator": -1.0},
+        {"reference_share": 1.1},
+        {"ema_decay": 2.0},
+        {"twin_colour": -0.1},
+        {"twin_hue": 0.6},
     ):
         with pytest.raises(ValueError, match=next(iter(setting))):
             replace(paper(), **setting)

@@ -41,10 +41,10 @@ def damage(folder: Path, count: int) -> list[str]:
     return ids
 
 
-def run(data: Path, output: Path, monkeypatch: pytest.MonkeyPatch, workers: int = 0) -> int:
+def run(data: Path, output: Path, monkeypatch: pytest.MonkeyPatch, workers: int = 0, *more: object) -> int:
     monkeypatch.setattr(train, "build_features", lambda name: Pyramid())
     words = ["--data", data, "--output", output, "--preset", "smoke", "--device", "cpu", "--workers", workers]
-    words += ["--epochs-decay", 0, "--sheet-every", 100, "--checkpoint-every", 100]
+    words += ["--epochs-decay", 0, "--sheet-every", 100, "--checkpoint-every", 100, *more]
     return train.main([str(word) for word in words])
 
 
@@ -61,11 +61,25 @@ def test_training_goes_on_with_a_tenth_damaged_and_names_each(
     assert all(f"{twenty}: damaged sample: {id}: " in line for id, line in zip(sorted(ids), report, strict=True))
 
 
+def test_damaged_validation_faces_are_named_too(twenty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [line["id"] for line in FaceDataset(twenty).samples]
+    held = next(line["id"] for line in read_index(twenty) if line["id"] not in ids)
+    other = next(id for id in (f"other-{number}" for number in range(1000)) if held_out(id) and id > held)
+    for ending in (".png", ".npy"):
+        shutil.copy(twenty / "samples" / f"{held}{ending}", twenty / "samples" / f"{other}{ending}")
+    write_lines(twenty / "index.jsonl", [{"id": id} for id in [*ids, held, other]])
+    (twenty / "samples" / f"{held}.png").write_bytes(b"no picture")
+    assert run(twenty, tmp_path / "run", monkeypatch, 0, "--damaged-limit", 0.5) == 0
+    assert (tmp_path / "run" / "damaged.txt").read_text().startswith(f"{held}\t")
+
+
 def test_a_quarter_damaged_is_too_much(
     twenty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damage(twenty, 5)
+    ids = damage(twenty, 5)
     assert run(twenty, tmp_path / "run", monkeypatch) == 2
+    report = (tmp_path / "run" / "damaged.txt").read_text().splitlines()
+    assert [line.split("\t")[0] for line in report] == sorted(ids)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train: ")]
     assert len(lines) == 1
     assert lines[0].startswith("train: 5 of 20 samples are damaged, more than the limit of 20%; the last: ")

@@ -6,7 +6,7 @@ import torch
 
 from examples.mask_removal.config import smoke
 from examples.mask_removal.data import Batch, FaceDataset
-from examples.mask_removal.distributed import Ranks, ranks
+from examples.mask_removal.distributed import Ranks, device_of, ranks
 from examples.mask_removal.feed import Feed
 
 CPU = torch.device("cpu")
@@ -67,3 +67,21 @@ def test_alone_there_is_one_rank() -> None:
         assert place.gather(3) == [3]
         layer = torch.nn.Linear(1, 1)
         assert place.parallel(layer) is layer
+
+
+def test_each_process_has_a_gpu_of_its_own() -> None:
+    """``torch.cuda.set_device`` refuses a device without a number, also where there is one GPU only."""
+    assert device_of("cuda", 0, alone=True) == torch.device("cuda", 0)
+    assert device_of("cuda", 3, alone=False) == torch.device("cuda", 3)
+    assert device_of("cuda:1", 0, alone=True) == torch.device("cuda", 1)
+    assert device_of("cpu", 3, alone=False) == torch.device("cpu")
+    with pytest.raises(ValueError, match="--device cuda:1: several processes need a GPU each. Give --device cuda."):
+        device_of("cuda:1", 1, alone=False)
+
+
+def test_loader_processes_live_through_epochs(training_set: Path) -> None:
+    here = list(feed(training_set).parts(0, 3))
+    loaded = FaceDataset(training_set, seed=CONFIG.seed)
+    workers = list(Feed(loaded, CONFIG, Ranks(0, 1, CPU), workers=1).parts(0, 3))
+    for first, second in zip(here, workers, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(first[0], second[0], strict=True))

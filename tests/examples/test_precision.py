@@ -157,3 +157,11 @@ def test_state_goes_on_bit_for_bit(precision: Precision) -> None:
     assert losses == whole[3:]
     for a, b in zip(learner.masters + learner.parameters, resumed.masters + resumed.parameters, strict=True):
         assert torch.equal(a, b)
+
+
+def test_settings_are_those_of_the_run_and_not_of_the_checkpoint() -> None:
+    learner = optimizer(network(), "fp32")
+    other = NetworkOptimizer(network(), precision="fp32", learning_rate=1e-3, betas=(0.1, 0.2))
+    other.load_state_dict(learner.state_dict())
+    other.set_rate(0.5)
+    assert [(group["betas"], group["lr"]) for group in other.adam.param_groups] == [((0.1, 0.2), 0.5e-3)]

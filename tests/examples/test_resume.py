@@ -20,9 +20,10 @@ import torch
 
 from examples.mask_removal import train
 from examples.mask_removal.arguments import Arguments
-from examples.mask_removal.checkpoint import load_checkpoint, load_last_checkpoint, save_checkpoint, steps_of
+from examples.mask_removal.checkpoint import load_checkpoint, save_checkpoint, steps_of
 from examples.mask_removal.config import Config, LossWeights, smoke
 from examples.mask_removal.distributed import ranks
+from tests.examples.same_state import assert_same, final
 
 ROOT = Path(__file__).parents[2]
 NO_FEATURES = LossWeights(perceptual=0.0, style=0.0)
@@ -50,35 +51,7 @@ def run_to(step: int, data: Path, output: Path, config: Config, *, workers: int 
         run(data, output, config, workers=workers)
 
 
-def final(output: Path) -> dict[str, Any]:
-    """The last state, but for the time it took."""
-    state = load_last_checkpoint(output)
-    assert state is not None
-    del state["seconds"]
-    return state
-
-
-def assert_same(first: Any, second: Any, where: str = "state") -> None:
-    """Bit for bit, all the way down."""
-    assert type(first) is type(second), where
-    if isinstance(first, torch.Tensor):
-        assert first.dtype == second.dtype and torch.equal(first, second), where
-    elif isinstance(first, dict):
-        assert first.keys() == second.keys(), where
-        for key in first:
-            assert_same(first[key], second[key], f"{where}.{key}")
-    elif isinstance(first, list | tuple):
-        assert len(first) == len(second), where
-        for index, pair in enumerate(zip(first, second, strict=True)):
-            assert_same(*pair, f"{where}[{index}]")
-    else:
-        assert first == second, where
-
-
-@pytest.mark.parametrize(
-    "precision",
-    ["fp32", "o2", pytest.param("bf16", marks=pytest.mark.slow), pytest.param("fp16", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("precision", ["fp32", "o2"])  # every other case: test_resume_exactly.py
 def test_2k_steps_are_k_an_interruption_and_k(precision: Any, training_set: Path, tmp_path: Path) -> None:
     config = replace(TINY, precision=precision)
     run(training_set, tmp_path / "whole", config)
@@ -149,15 +122,6 @@ def test_a_run_that_is_never_finite_ends(training_set: Path, tmp_path: Path, mon
         run(training_set, tmp_path, config)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_loader_processes_change_nothing(workers: int, training_set: Path, tmp_path: Path) -> None:
-    run(training_set, tmp_path / "whole", TINY)
-    run_to(2, training_set, tmp_path / "cut", TINY, workers=workers)
-    run(training_set, tmp_path / "cut", TINY, workers=3 - workers)
-    assert_same(final(tmp_path / "cut"), final(tmp_path / "whole"))
-
-
 def on_two_ranks(data: Path, output: Path, *words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=3"]
     command += ["-m", "examples.mask_removal.train", "--data", str(data), "--output", str(output), "--workers", "0"]
@@ -193,7 +157,7 @@ def wait_for(happened: Callable[[], Any], seconds: float = 120) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "o2"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "o2"])
 def test_a_killed_rank_of_two_is_restarted(precision: str, training_set: Path, tmp_path: Path) -> None:
     words = ("--precision", precision, "--steps-constant", "8", "--checkpoint-every", "2")
     finish(on_two_ranks(training_set, tmp_path / "whole", *words))

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -55,8 +56,13 @@ def batch(count: int = 2, size: int = 32) -> Batch:
     return Batch(image, mask, reference, torch.ones_like(mask))
 
 
-def test_a_run_writes_what_it_promises(training_set: Path, tmp_path: Path) -> None:
+def test_a_run_writes_what_it_promises(training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(training_set, tmp_path / "run")
+    shown = capsys.readouterr().out  # no terminal here, so no bar: a line for each look
+    assert re.findall(r"^step (\d) of 4, [\d.]+ images/s, (\d:\d\d:\d\d) left: psnr", shown, re.M)[-1] == (
+        "4",
+        "0:00:00",
+    )
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert {"adversarial", "reconstruction", "total_variation", "contrastive", "perceptual", "style"} < lines[0].keys()
