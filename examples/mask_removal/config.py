@@ -121,6 +121,12 @@ class Config:
                 raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
         if not 0 <= self.twin_hue <= 0.5:
             raise ValueError(f"twin_hue must be from 0 to 0.5 turns; got {self.twin_hue}.")
+        weights = asdict(self.weights)
+        for name, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"weights.{name} must be 0 or more; got {weight}.")
+        if not any(weights.values()):
+            raise ValueError("weights are all 0: nothing to learn.")
         if not self.epochs_constant + self.epochs_decay + self.steps_constant + self.steps_decay:
             raise ValueError("epochs_constant and epochs_decay are both 0, and so are the steps: nothing to train.")
 
