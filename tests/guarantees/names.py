@@ -24,6 +24,12 @@ _WITHOUT_GRADIENT = {
     "reads or writes a network": ("export_onnx", "load_deepfillv2_weights", "load_model", "save_model"),
     "makes a network that only predicts": ("optimize_for_inference",),
     "keeps what it is given detached": ("NegativeQueue",),
-    "measures and gives numbers": ("gate_saturation", "gradient_report"),
+    "measures and gives numbers": (
+        "FeatureStatistics",
+        "FrechetDistance",
+        "frechet_distance",
+        "gate_saturation",
+        "gradient_report",
+    ),
 }
 NOT_DIFFERENTIABLE = {name: reason for reason, names in _WITHOUT_GRADIENT.items() for name in names}
