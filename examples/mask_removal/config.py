@@ -14,6 +14,7 @@ _AT_LEAST_1 = (
 _AT_LEAST_0 = (
     *("epochs_constant", "epochs_decay", "steps_constant", "steps_decay", "warmup_steps", "seed"),
     *("clip_norm", "damaged_limit", "learning_rate_generator", "learning_rate_discriminator"),
+    *("window", "valid_weight", "hole_weight"),
 )
 
 
@@ -44,6 +45,9 @@ class Config:
     """λ_hole of the reconstruction, on both stages."""
     area_normalized: bool = False
     """Whether hole and rest count by their mean difference, whatever their sizes in the batch of all ranks."""
+    window: int = 0
+    """Side of the square around the hole that the discriminator and the feature networks see; 0 shows them all of the
+    image, as the paper does. The cost of both falls with its area."""
     valid_weight: float = 1.0
     """Its weight outside the hole. The result takes nothing from there, but a seam needs a network that knows it."""
     temperature: float = 0.1

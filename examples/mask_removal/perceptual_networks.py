@@ -33,8 +33,12 @@ class AlexNetFeatures(nn.Module):
 
     def distance(self, input_features: Sequence[Tensor], target_features: Sequence[Tensor]) -> Tensor:
         """LPIPS (B,) from features that are there already."""
-        levels = zip(self.lpips.lins, input_features, target_features, strict=True)
-        return torch.stack([lin((_unit(a) - _unit(b)).square()).mean((1, 2, 3)) for lin, a, b in levels]).sum(0)
+        with torch.autocast(input_features[0].device.type, enabled=False):  # differences of near values
+            levels = [
+                lin((_unit(a) - _unit(b)).square()).mean((1, 2, 3))
+                for lin, a, b in zip(self.lpips.lins, input_features, target_features, strict=True)
+            ]
+        return torch.stack(levels).sum(0)
 
 
 def build_features(name: Literal["vgg19", "vgg16", "alexnet"]) -> VGGFeatures | AlexNetFeatures:
@@ -43,5 +47,6 @@ def build_features(name: Literal["vgg19", "vgg16", "alexnet"]) -> VGGFeatures | 
 
 
 def _unit(features: Tensor) -> Tensor:
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
     # The small constant stands inside the root: at a pixel where all channels are 0 the gradient stays finite.
     return features / (features.square().sum(1, keepdim=True) + 1e-10).sqrt()

@@ -60,7 +60,7 @@ def _time_part(
     fake = composite(output.refined.detach(), part.image, part.mask)
 
     def discriminate() -> None:
-        d_optimizer.backward(discriminator_loss(networks.discriminator, part, fake, precision=config.precision))
+        d_optimizer.backward(discriminator_loss(networks.discriminator, part, fake, config))
 
     _timed(seconds, "discriminator", feed, discriminate)
 

@@ -18,6 +18,7 @@ from examples.mask_removal.distributed import synchronized
 from examples.mask_removal.perceptual_networks import AlexNetFeatures
 from examples.mask_removal.precision import NetworkOptimizer, Precision, autocast
 from examples.mask_removal.twin import split_twins
+from examples.mask_removal.window import around_hole
 from gatedinpaint import (
     InpaintOutput,
     composite,
@@ -60,7 +61,7 @@ def discriminator_step(
     losses = []
     for index, (part, fake) in enumerate(zip(parts, fakes, strict=True)):
         with synchronized(discriminator, index == len(parts) - 1):
-            loss = discriminator_loss(discriminator, part, fake, precision=config.precision) / len(parts)
+            loss = discriminator_loss(discriminator, part, fake, config) / len(parts)
             optimizer.backward(loss)
         losses.append(loss.detach())
     optimizer.step()
@@ -104,12 +105,11 @@ def generator_step(
     return sums, optimizer.step()
 
 
-def discriminator_loss(
-    discriminator: nn.Module, batch: Batch, fake: Tensor, *, precision: Precision = "fp32"
-) -> Tensor:
+def discriminator_loss(discriminator: nn.Module, batch: Batch, fake: Tensor, config: Config) -> Tensor:
     """Hinge loss on real and generated images, in one pass over both; ``fake`` comes detached."""
-    with autocast(precision, fake.device):
-        logits = discriminator(torch.cat([batch.image, fake]), batch.mask.repeat(2, 1, 1, 1))
+    image, fake, mask = around_hole(batch.mask, (batch.image, fake, batch.mask), config.window)
+    with autocast(config.precision, fake.device):
+        logits = discriminator(torch.cat([image, fake]), mask.repeat(2, 1, 1, 1))
     real_logits, fake_logits = logits.chunk(2)
     return hinge_discriminator_loss(real_logits, fake_logits)
 
@@ -134,8 +134,9 @@ def adversarial_term(
 ) -> dict[str, Tensor]:
     """What the discriminator thinks of the composite."""
     filled = composite(output.refined, batch.image, batch.mask)
+    filled, mask = around_hole(batch.mask, (filled, batch.mask), config.window)
     with autocast(config.precision, filled.device):
-        logits = discriminator(filled, batch.mask)
+        logits = discriminator(filled, mask)
     return {"adversarial": hinge_generator_loss(logits)}
 
 
@@ -164,8 +165,9 @@ def feature_terms(output: InpaintOutput, batch: Batch, features: nn.Module, conf
     both = bool(weights.perceptual or weights.style)
     filled = composite(output.refined, batch.image, batch.mask)
     pictures = [x.clamp(-1.05, 1.05) for x in ((filled, output.refined) if both else (filled,))]
+    *pictures, image = around_hole(batch.mask, (*pictures, batch.image), config.window)
     with autocast(config.precision, filled.device):
-        of_pictures, truth = feature_pass(features, pictures, batch.image)
+        of_pictures, truth = feature_pass(features, pictures, image)
     terms = {}
     if both:
         terms["perceptual"] = sum(perceptual_loss(levels, truth) for levels in of_pictures)

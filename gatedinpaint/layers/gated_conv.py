@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image
+from gatedinpaint.layers._border_conv import BorderConv2d
 from gatedinpaint.layers._geometry import PaddingMode, checked_geometry
 from gatedinpaint.layers._light_gates import GATES, Gate, light_gate
 from gatedinpaint.layers.spectral_norm import spectral_norm as normalize_spectrum
@@ -113,7 +114,8 @@ class GatedConv2d(nn.Module):
         filters = 2 * out_channels if gate == "full" else out_channels
         # Kept here: whoever replaces ``conv``, for example by an adapter around it, need not have them.
         self.in_channels, self.groups, self.geometry = in_channels, groups, geometry
-        self.conv = nn.Conv2d(in_channels, filters, groups=groups, bias=bias, **geometry._asdict())
+        convolution = nn.Conv2d if padding_mode == "zeros" else BorderConv2d
+        self.conv = convolution(in_channels, filters, groups=groups, bias=bias, **geometry._asdict())
         self.gate_conv = (
             None
             if gate == "full"

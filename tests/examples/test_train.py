@@ -110,7 +110,7 @@ def test_every_term_reaches_the_network_it_is_meant_for() -> None:
 def test_discriminator_loss_stays_out_of_the_generator() -> None:
     discriminator = SNPatchDiscriminator(2)
     fake = torch.zeros(2, 3, 32, 32)
-    loss = discriminator_loss(discriminator, batch(), fake)
+    loss = discriminator_loss(discriminator, batch(), fake, smoke())
     loss.backward()
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
     # Untrained and spectrally normalised, it scores near 0, where the hinge is 1 + 1.
