@@ -32,6 +32,9 @@ class Arguments:
     """CPU threads of the training process; by default PyTorch's choice."""
     resume: str = "auto"
     """auto: from the last good checkpoint, where there is one; never: only a new run; or the path of a checkpoint."""
+    start_from: Path | None = None
+    """Folder of a generator, as a run or save_model writes one: a new run begins with its weights. For other photos or
+    another image size."""
     profile: bool = False
     """Print what each part of a step costs, and train nothing."""
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=small)

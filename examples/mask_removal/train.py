@@ -39,7 +39,7 @@ from examples.mask_removal.schedule import learning_rate_factor, total_steps
 from examples.mask_removal.step_profile import profile_step
 from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step, update_average
 from examples.mask_removal.validation import GENERATOR_FOLDER, Validation
-from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite
+from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite, load_model
 
 MOST_SKIPPED_IN_A_ROW = 50
 
@@ -62,7 +62,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
 
     # Networks
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    generator = InpaintGenerator(config.base_channels).to(ranks.device, memory_format=layout)
+    generator = _first_generator(arguments).to(ranks.device, memory_format=layout)
     discriminator = SNPatchDiscriminator(config.discriminator_channels).to(ranks.device)
     average = copy.deepcopy(generator).requires_grad_(False).eval()
 
@@ -150,6 +150,21 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
                     save_checkpoint(run, state, keep=config.keep_checkpoints, best=best and best[0])
     if ranks.is_first:
         print(f"{run / GENERATOR_FOLDER}: trained for {steps} steps.")
+
+
+def _first_generator(arguments: Arguments) -> InpaintGenerator:
+    """With fresh weights, or those of ``--start-from``."""
+    generator = InpaintGenerator(arguments.config.base_channels)
+    if arguments.start_from is None:
+        return generator
+    begun = load_model(arguments.start_from)
+    if not isinstance(begun, InpaintGenerator) or begun.config != generator.config:
+        found = f"{type(begun).__name__} with {getattr(begun, 'config', {})}"
+        raise ValueError(
+            f"{arguments.start_from}: expected an InpaintGenerator with {generator.config}; got {found}. "
+            "Choose --base-channels like it."
+        )
+    return begun.train()
 
 
 def _announce(arguments: Arguments, steps: int, samples: int) -> None:

@@ -24,6 +24,7 @@ from gatedinpaint import (
     gradient_report,
     load_model,
     read_photo,
+    save_model,
     weighted_sum,
 )
 
@@ -179,6 +180,24 @@ def test_a_run_keeps_its_configuration(training_set: Path, tmp_path: Path, capsy
     assert train.main(known) == 2
     error = capsys.readouterr().err
     assert "checkpoint of step 4 does not fit" in error and error.count("\n") == 1
+
+
+def test_a_run_can_start_from_the_weights_of_another(
+    training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(7)
+    first = InpaintGenerator(2)
+    save_model(first, tmp_path / "first")
+    known = ["--data", str(training_set), "--preset", "smoke", "--workers", "0"]
+    known += ["--start-from", str(tmp_path / "first"), "--learning-rate-generator", "0"]
+    assert train.main([*known, "--output", str(tmp_path / "run")]) == 0
+    stored = load_model(tmp_path / "run" / "generator").state_dict()
+    for name, weight in first.state_dict().items():
+        torch.testing.assert_close(stored[name], weight, rtol=1e-3, atol=1e-6)  # stored in half precision
+    assert train.main([*known, "--output", str(tmp_path / "other"), "--base-channels", "4"]) == 2
+    error = capsys.readouterr().err
+    assert "expected an InpaintGenerator with {'base_channels': 4" in error and error.count("\n") == 1
+    assert not (tmp_path / "other").exists()
 
 
 def test_every_setting_is_an_option(tmp_path: Path) -> None:
