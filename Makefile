@@ -69,7 +69,7 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
-	$(PIP) install -e ".[faces,losses,metrics,docs]"
+	$(PIP) install -e ".[faces,losses,metrics,train,docs]"
 	@touch $@
 
 $(VENV)/.system: | $(BIN)/python

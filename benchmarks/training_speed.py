@@ -8,6 +8,7 @@ collect gradients in the generator's turn.
 
 import copy
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,6 @@ from benchmarks.gated_speed import written_out
 from benchmarks.perceptual_speed import PlainVGG
 from benchmarks.timing import Case, Form
 from examples.mask_removal.config import paper
-from examples.mask_removal.data import Batch
-from examples.mask_removal.precision import NetworkOptimizer
-from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step
 from gatedinpaint import (
     InpaintGenerator,
     SelfAttention2d,
@@ -34,6 +32,9 @@ from gatedinpaint import (
     total_variation_loss,
     weighted_sum,
 )
+
+if TYPE_CHECKING:
+    from examples.mask_removal.data import Batch
 
 
 def cases(*, quick: bool) -> list[Case]:
@@ -66,6 +67,8 @@ class ExplicitAttention(nn.Module):
 def build(width: int, size: int) -> dict[str, Form]:
     from torchvision.models import vgg
 
+    from examples.mask_removal.data import Batch
+
     torch.manual_seed(0)
     generator = InpaintGenerator(width)
     discriminator = SNPatchDiscriminator(width)
@@ -93,7 +96,10 @@ def build(width: int, size: int) -> dict[str, Form]:
     }
 
 
-def _ours(generator: nn.Module, discriminator: nn.Module, vgg: nn.Module, batch: Batch) -> Form:
+def _ours(generator: nn.Module, discriminator: nn.Module, vgg: nn.Module, batch: "Batch") -> Form:
+    from examples.mask_removal.precision import NetworkOptimizer
+    from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step
+
     config = replace(paper(), precision="fp32")
     # Rate 0: every repetition does the same work on the same weights.
     g_optimizer, d_optimizer = (
@@ -112,7 +118,7 @@ def _ours(generator: nn.Module, discriminator: nn.Module, vgg: nn.Module, batch:
     return run
 
 
-def _plainly(generator: nn.Module, discriminator: nn.Module, vgg: nn.Module, batch: Batch, *, released: bool) -> Form:
+def _plainly(generator: nn.Module, discriminator: nn.Module, vgg: nn.Module, batch: "Batch", *, released: bool) -> Form:
     config = paper()
     image, mask = batch.image, batch.mask
     g_adam, d_adam = (torch.optim.Adam(network.parameters(), 0.0) for network in (generator, discriminator))

@@ -7,10 +7,11 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,11 +123,29 @@ def test_a_run_that_is_never_finite_ends(training_set: Path, tmp_path: Path, mon
         run(training_set, tmp_path, config)
 
 
-def on_two_ranks(data: Path, output: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=3"]
+def launched(data: Path, output: Path, *words: str, launcher: Sequence[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--max-restarts=3", *launcher]
     command += ["-m", "examples.mask_removal.train", "--data", str(data), "--output", str(output), "--workers", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # counts where there are several launchers
     return subprocess.Popen([*command, *OPTIONS, *words], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def on_two_ranks(data: Path, output: Path, *words: str) -> subprocess.Popen[str]:
+    return launched(data, output, *words, launcher=["--standalone", "--nproc-per-node=2"])
+
+
+def on_two_machines(data: Path, output: Path, *words: str, nodes: str) -> list[subprocess.Popen[str]]:
+    """A launcher with one rank for each machine; that both are this one they do not know."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [f"--nnodes={nodes}", "--nproc-per-node=1", "--rdzv-id=test", "--rdzv-backend=c10d"]
+    launcher += [f"--rdzv-endpoint=127.0.0.1:{port}", "--local-addr=127.0.0.1"]
+    first = launched(data, output, *words, launcher=launcher)
+    with socket.socket() as probe:  # the first one keeps the address book
+        wait_for(lambda: probe.connect_ex(("127.0.0.1", port)) == 0)
+    return [first, launched(data, output, *words, launcher=launcher)]
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -167,6 +186,32 @@ def test_a_killed_rank_of_two_is_restarted(precision: str, training_set: Path, t
     assert "exitcode: -9" in finish(launcher)
     assert_same(final(tmp_path / "cut"), final(tmp_path / "whole"))
     assert len(final(tmp_path / "cut")["random"]) == 2
+
+
+@pytest.mark.slow
+def test_a_killed_rank_of_two_machines_is_restarted(training_set: Path, tmp_path: Path) -> None:
+    words = ("--steps-constant", "8", "--checkpoint-every", "2")
+    finish(on_two_ranks(training_set, tmp_path / "whole", *words))
+    launchers = on_two_machines(training_set, tmp_path / "cut", *words, nodes="2")
+    wait_for(lambda: steps_of(tmp_path / "cut"))
+    os.kill(next(ranks[1] for ranks in map(ranks_of, launchers) if 1 in ranks), signal.SIGKILL)
+    assert any("exitcode: -9" in errors for errors in map(finish, launchers))
+    assert_same(final(tmp_path / "cut"), final(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_a_run_outlives_a_machine(training_set: Path, tmp_path: Path) -> None:
+    words = ("--steps-constant", "8", "--checkpoint-every", "2")
+    stays, goes = on_two_machines(training_set, tmp_path, *words, nodes="1:2")
+    wait_for(lambda: steps_of(tmp_path))
+    victims = ranks_of(goes)
+    goes.kill()
+    for victim in victims.values():
+        os.kill(victim, signal.SIGKILL)
+    goes.communicate()
+    finish(stays)
+    state = final(tmp_path)
+    assert (state["step"], len(victims), len(state["random"])) == (8, 1, 1)
 
 
 @pytest.mark.slow

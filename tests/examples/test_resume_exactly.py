@@ -1,7 +1,8 @@
 """k steps, a kill, and k more are 2k steps, bit for bit, in every precision, by one process and by two, with 0, 1 and 2
 loader processes.
 
-Run as a script the file is a host that has imported everything and forks the ranks.
+Run as a script the file is a host that imports everything and forks the ranks. The loader processes import this file as
+well, so what they do not need is imported inside functions.
 """
 
 import os
@@ -13,10 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from examples.mask_removal import train
-from examples.mask_removal.checkpoint import save_checkpoint, steps_of
-from tests.examples.same_state import assert_same, final
 
 ROOT = Path(__file__).parents[2]
 HALF = 2
@@ -31,6 +28,8 @@ OPTIONS += ["--weights.perceptual", "0", "--weights.style", "0", "--steps-consta
 def test_a_killed_run_ends_like_one_that_was_not(
     precision: str, world_size: int, training_set: Path, tmp_path: Path
 ) -> None:
+    from tests.examples.same_state import assert_same, final
+
     command = [sys.executable, __file__, str(training_set), str(tmp_path), precision, str(world_size)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -43,6 +42,9 @@ def test_a_killed_run_ends_like_one_that_was_not(
 
 def forked(words: list[str], rank: int, world_size: int, port: int, *, kill: bool) -> int:
     """A rank in a process of its own; ``kill`` ends it right after the checkpoint of half the way."""
+    from examples.mask_removal import train
+    from examples.mask_removal.checkpoint import save_checkpoint
+
     child = os.fork()
     if child:
         return child
@@ -76,6 +78,8 @@ def run(words: list[str], world_size: int, *, kill: bool = False) -> None:
 
 def host_main(data: str, folder: Path, precision: str, world_size: int) -> None:
     """One whole run without loader processes, then for each number of them one that is killed and goes on."""
+    from examples.mask_removal.checkpoint import steps_of
+
     words = ["--data", data, "--precision", precision, *OPTIONS]
     run([*words, "--output", str(folder / "whole"), "--workers", "0"], world_size)
     for workers in (0, 1, 2):
