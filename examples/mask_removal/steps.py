@@ -156,8 +156,8 @@ def pixel_terms(output: InpaintOutput, batch: Batch, config: Config) -> dict[str
 def feature_terms(output: InpaintOutput, batch: Batch, features: nn.Module, config: Config) -> dict[str, Tensor]:
     """Perceptual, style and LPIPS terms; those of weight 0 are left out and cost nothing.
 
-    Perceptual and style loss compare both the output and its composite with the truth, from one pass over the two and
-    one without gradient over the truth.
+    Perceptual and style loss compare both the output and its composite with the truth, from one pass over each; that of
+    the truth without gradient, that of the composite only as far as the hole reaches.
     """
     weights = config.weights
     if not config.needs_features:
@@ -165,9 +165,9 @@ def feature_terms(output: InpaintOutput, batch: Batch, features: nn.Module, conf
     both = bool(weights.perceptual or weights.style)
     filled = composite(output.refined, batch.image, batch.mask)
     pictures = [x.clamp(-1.05, 1.05) for x in ((filled, output.refined) if both else (filled,))]
-    *pictures, image = around_hole(batch.mask, (*pictures, batch.image), config.window)
-    with autocast(config.precision, filled.device):
-        of_pictures, truth = feature_pass(features, pictures, image)
+    *pictures, image, mask = around_hole(batch.mask, (*pictures, batch.image, batch.mask), config.window)
+    with autocast(config.precision, filled.device):  # the composite is the truth outside of the hole
+        of_pictures, truth = feature_pass(features, pictures, image, masks=[mask, None][: len(pictures)])
     terms = {}
     if both:
         terms["perceptual"] = sum(perceptual_loss(levels, truth) for levels in of_pictures)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gatedinpaint._checks import check_image
 from gatedinpaint._optional import require
 from gatedinpaint._weights_file import read_weights
+from gatedinpaint.losses._near_hole import box_of, features_near_hole
 
 Features: TypeAlias = Sequence[Tensor]
 """Feature maps (B, C, H, W), one per level; C, H and W may differ between levels."""
@@ -99,18 +100,35 @@ class VGGFeatures(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        check_image(image)
-        if min(image.shape[2:]) < _MINIMUM_SIZE:
-            raise ValueError(f"image must be at least {_MINIMUM_SIZE} pixels high and wide; got {tuple(image.shape)}.")
-        if not image.requires_grad:
-            _check_range(image, self.input_range)
-        x = ((image.to(self.mean.dtype) - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        features = []
+        x, features = self._normalized(image), []
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in self.levels:
                 features.append(x)
         return features
+
+    def _near_holes(self, images: Sequence[tuple[Tensor, Tensor]], target: Tensor) -> list[list[Tensor]]:
+        """The features of images (B, 3, H, W), each with the mask (B, 1, H, W) outside of which it is the target, then
+        those of the target, without gradient. Only what the holes can reach is computed; the rest is the target's.
+        """
+        layers = list(self.features)
+        with torch.no_grad():
+            maps = [self._normalized(target.detach())]
+            for layer in layers:
+                maps.append(layer(maps[-1]))  # a ReLU changes its input in place, which then is no convolution's
+        near = [
+            features_near_hole(layers, self.levels, self._normalized(image), maps, box_of(mask))
+            for image, mask in images
+        ]
+        return [*near, [maps[level + 1] for level in self.levels]]
+
+    def _normalized(self, image: Tensor) -> Tensor:
+        check_image(image)
+        if min(image.shape[2:]) < _MINIMUM_SIZE:
+            raise ValueError(f"image must be at least {_MINIMUM_SIZE} pixels high and wide; got {tuple(image.shape)}.")
+        if not image.requires_grad:
+            _check_range(image, self.input_range)
+        return ((image.to(self.mean.dtype) - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "VGGFeatures":
         """Stay in evaluation mode, whatever ``mode`` says: the network is a measure, not a thing to train."""

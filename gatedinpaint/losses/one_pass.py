@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatedinpaint._checks import check_image, check_same_shape
-from gatedinpaint.losses.features import Features
+from gatedinpaint._checks import check_image, check_mask, check_same_shape
+from gatedinpaint.losses.features import Features, VGGFeatures
 
 
 class FeaturePass(NamedTuple):
@@ -23,7 +23,13 @@ class FeaturePass(NamedTuple):
     target: Features
 
 
-def feature_pass(network: Callable[[Tensor], Features], inputs: Sequence[Tensor], target: Tensor) -> FeaturePass:
+def feature_pass(
+    network: Callable[[Tensor], Features],
+    inputs: Sequence[Tensor],
+    target: Tensor,
+    *,
+    masks: Sequence[Tensor | None] | None = None,
+) -> FeaturePass:
     """Evaluate a feature network once for all losses of a step.
 
     The inputs, usually a network's output and its composite, go through in one batch; the target goes through once,
@@ -31,18 +37,23 @@ def feature_pass(network: Callable[[Tensor], Features], inputs: Sequence[Tensor]
     each evaluate the network on both their sides cost twelve passes (four targets, four inputs, and back); this costs
     five.
 
+    A composite is the target outside of its hole. Told so by ``masks``, :class:`VGGFeatures` computes of its features
+    only what the hole can reach, and takes the rest from the target.
+
     Args:
         network: :class:`VGGFeatures`, or whatever turns (N, 3, H, W) into a list of (N, C, h, w), each sample for
             itself: batch normalisation must be in evaluation mode.
         inputs: (B, 3, H, W) images; receive the gradient.
         target: the image that all of them are compared with, of the same shape; receives none.
+        masks: for each input ``None``, or the mask (B, 1, H, W), 1 = hole, outside of which it is the target; there it
+            then need not receive a gradient. Other networks than :class:`VGGFeatures` compute everything.
 
     Returns:
         ``inputs``, a list of feature maps for each input, and ``target``, a list of feature maps.
 
     Raises:
         TypeError: an image that is not a floating-point tensor.
-        ValueError: no inputs, or shapes that differ.
+        ValueError: no inputs, another number of masks, or shapes that differ.
 
     Example:
         >>> pyramid = lambda image: [image, torch.nn.functional.avg_pool2d(image, 2)]  # or VGGFeatures()
@@ -53,10 +64,30 @@ def feature_pass(network: Callable[[Tensor], Features], inputs: Sequence[Tensor]
     """
     if len(inputs) == 0:
         raise ValueError("inputs must hold at least one image; got none.")
+    masks = [None] * len(inputs) if masks is None else masks
+    if len(masks) != len(inputs):
+        raise ValueError(f"masks must have one for each input, or None: {len(inputs)}; got {len(masks)}.")
     check_image(target, name="target", channels=None)
-    for index, image in enumerate(inputs):
+    for index, (image, mask) in enumerate(zip(inputs, masks, strict=True)):
         check_same_shape(image, target, name=f"inputs[{index}]")
-    with torch.no_grad():
-        of_target = network(target.detach())
-    levels = [level.chunk(len(inputs)) for level in network(torch.cat(list(inputs)))]
-    return FeaturePass([[level[index] for level in levels] for index in range(len(inputs))], of_target)
+        if mask is not None:
+            check_mask(mask, image, name=f"masks[{index}]")
+    if not isinstance(network, VGGFeatures):
+        masks = [None] * len(inputs)
+    holes = [(image, mask) for image, mask in zip(inputs, masks, strict=True) if mask is not None]
+    whole = [image for image, mask in zip(inputs, masks, strict=True) if mask is None]
+    of_target: Features
+    if holes and isinstance(network, VGGFeatures):
+        *near, of_target = network._near_holes(holes, target)
+    else:
+        with torch.no_grad():
+            near, of_target = [], network(target.detach())
+    evaluated = _each(network(torch.cat(whole)), len(whole)) if whole else []
+    features: list[Features] = [evaluated.pop(0) if mask is None else near.pop(0) for mask in masks]
+    return FeaturePass(features, of_target)
+
+
+def _each(levels: Features, count: int) -> list[list[Tensor]]:
+    """The features of a batch of some images → those of each."""
+    chunks = [level.chunk(count) for level in levels]
+    return [[level[index] for level in chunks] for index in range(count)]

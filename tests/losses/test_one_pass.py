@@ -1,7 +1,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from gatedinpaint import composite
 from gatedinpaint.losses import VGGFeatures, feature_pass, perceptual_loss, style_loss
 
 
@@ -58,6 +60,65 @@ def test_evaluates_the_network_twice_and_the_target_without_gradient():
     assert torch.equal(inputs[1][0], filled)
     assert torch.equal(target[0], truth)
     assert not any(level.requires_grad for level in target)
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [
+        ((32, 40), (14, 20), (10, 30)),
+        ((37, 51), (30, 37), (5, 20)),  # odd sizes: the poolings leave out the last row and column
+        ((37, 51), (36, 37), (50, 51)),
+        ((48, 48), (0, 5), (0, 3)),
+        ((32, 32), (0, 32), (0, 32)),
+        ((33, 33), (0, 0), (0, 0)),
+    ],
+    ids=str,
+)
+def test_near_a_hole_is_the_whole(vgg16_state, size, rows, columns):
+    """Features and gradient of a composite, all of it evaluated or only what the hole can reach."""
+    vgg = VGGFeatures("vgg16", weights=vgg16_state).double()
+    truth, output = torch.rand(2, 2, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(2, 1, *size, dtype=torch.float64)
+    mask[0, :, slice(*rows), slice(*columns)] = 1  # the other sample has no hole
+
+    def features_and_gradient(masks):
+        leaf = output.clone().requires_grad_()
+        filled = composite(leaf, truth, mask)
+        inputs, target = feature_pass(vgg, [filled, leaf], truth, masks=masks)
+        loss = sum(perceptual_loss(levels, target) + 30 * style_loss(levels, target) for levels in inputs)
+        return [*inputs[0], *inputs[1], *target], torch.autograd.grad(loss, leaf)[0]
+
+    (near, gradient), (whole, expected) = features_and_gradient([mask, None]), features_and_gradient(None)
+    torch.testing.assert_close(near, whole, rtol=1e-10, atol=1e-11)
+    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-15)
+
+
+def test_near_a_hole_there_is_less_to_do(vgg16_state):
+    vgg = VGGFeatures("vgg16", weights=vgg16_state)
+    truth = torch.zeros(1, 3, 128, 128)
+    mask = torch.zeros(1, 1, 128, 128)
+    mask[..., 80:112, 48:80] = 1
+
+    def operations(inputs, masks):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            feature_pass(vgg, inputs, truth, masks=masks)
+        return counter.get_total_flops()
+
+    one_pass = operations([truth], None) / 2
+    assert operations([truth], [mask]) < 1.5 * one_pass
+    assert operations([truth, truth], [mask, None]) < 2.5 * one_pass
+
+
+def test_masks_are_for_vgg_features_and_one_for_each_input():
+    truth, output, filled = images()
+    mask = torch.zeros(1, 1, 32, 40)
+    network = Counting(lambda image: [image])
+    feature_pass(network, [output[:1], filled[:1]], truth[:1], masks=[None, mask])
+    assert network.calls == [(1, False), (2, True)]
+    with pytest.raises(ValueError, match="masks must have one for each input, or None: 2; got 1"):
+        feature_pass(network, [output, filled], truth, masks=[None])
+    with pytest.raises(ValueError, match=r"masks\[1\] must be \(B, 1, H, W\) = \(2, 1, 32, 40\)"):
+        feature_pass(network, [output, filled], truth, masks=[None, mask])
 
 
 def test_bad_arguments():
