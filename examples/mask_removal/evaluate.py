@@ -3,105 +3,121 @@
     python -m examples.mask_removal.evaluate --data DIR [--model FOLDER] [--limit N] [--methods NAME ...]
 
 Prints one row for each method: PSNR and SSIM inside the hole, LPIPS of the whole crop, and the Fréchet distance on
-VGG16 features of the lower face. The methods are the generator without reference, the same with one if it takes one (a
-second photo of the person where there is one, else the same photo seen otherwise), its coarse stage alone, and OpenCV's
-Telea inpainting to compare with. The same holes serve all of them.
+VGG16 features of the lower face (see ``lower_face.py``). The methods are the generator without reference, the same with
+one (a second photo of the person where there is one, else the same photo seen otherwise), its coarse stage alone, and
+OpenCV's Telea inpainting. Then, on the faces that have a real second photo, what that is worth against none and against
+a photo of somebody else, and by the difference in yaw. The same holes serve all. ``--output`` keeps the reports.
 """
 
 import argparse
+import itertools
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from examples.mask_removal.data import Batch, FaceDataset
+from examples.mask_removal.data import Batch
+from examples.mask_removal.fills import Fill, fills_of, telea
+from examples.mask_removal.held_out import BATCH, HeldOut, Pair
 from examples.mask_removal.lower_face import LowerFaceFeatures
 from examples.mask_removal.pipeline import WEIGHTS
-from gatedinpaint import InpaintGenerator, composite, image_to_photo, load_model, photo_to_image
-from gatedinpaint.metrics import LPIPS, FrechetDistance, psnr, ssim
+from gatedinpaint import InpaintGenerator, composite, load_model
+from gatedinpaint.metrics import LPIPS, InpaintingEvaluation, InpaintingReport, summary_table
 
-_BATCH = 16
-
-Fill = Callable[[Batch], Tensor]
-"""What a method makes of a batch: whole frames, of which only the hole is used."""
-
-
-def telea(batch: Batch) -> Tensor:
-    """Fill every hole by OpenCV's fast marching method.
-
-    Reference:
-        Telea, "An Image Inpainting Technique Based on the Fast Marching Method", Journal of Graphics Tools 2004.
-    """
-    filled = []
-    for image, mask in zip(batch.image, batch.mask, strict=True):
-        photo = cv2.inpaint(image_to_photo(image[None]), mask[0].byte().numpy(), 3, cv2.INPAINT_TELEA)
-        filled.append(photo_to_image(photo))
-    return torch.cat(filled)
-
-
-def methods_of(generator: InpaintGenerator) -> dict[str, Fill]:
-    """The methods that are compared, by name; the batches they get come with references."""
-    methods: dict[str, Fill] = {"without reference": lambda batch: generator(*batch[:2]).refined}
-    if generator.config["reference"]:
-        methods["with reference"] = lambda batch: generator(*batch).refined
-    return methods | {"coarse only": lambda batch: generator(*batch[:2]).coarse, "Telea": telea}
+FIGURES = ("PSNR hole", "SSIM hole", "LPIPS alex", "LPIPS vgg", f"Fréchet distance ({LowerFaceFeatures.name})")
+YAW_EDGES = (0, 15, 30, 180)
+ALONE, OWN, STRANGER = "without reference", "second photo of the person", "photo of somebody else"
 
 
 @torch.inference_mode()
 def measure(
-    dataset: FaceDataset, positions: Sequence[int], methods: Mapping[str, Fill], networks: Sequence[LPIPS]
-) -> dict[str, dict[str, float]]:
-    """Figures by method: of what it makes of the samples, composited with the image.
+    batches: Iterable[tuple[list[str], Batch]],
+    fills: Mapping[str, Fill],
+    networks: Sequence[LPIPS],
+    extractors: Sequence[Callable[[Tensor], Tensor]] = (),
+    *,
+    distances: bool = True,
+    **about: Any,
+) -> dict[str, InpaintingReport]:
+    """The report of every method, on what it makes of the faces, composited with the image.
 
     Args:
-        dataset: faces with references.
-        positions: the samples that count.
-        methods: what is measured.
-        networks: the forms of LPIPS; the Fréchet distance is measured over the trunk of ``LPIPS("vgg")``.
+        batches: names and samples.
+        fills: the methods.
+        networks: forms of LPIPS; over the trunk of ``LPIPS("vgg")`` the Fréchet distance of the lower face is measured.
+        extractors: of other Fréchet distances.
+        distances: measure Fréchet distances at all; of a few images they mean nothing.
+        about: for the reports' manifest.
     """
-    lower_face = LowerFaceFeatures(next(network for network in networks if network.net == "vgg"))
-    frechet = {method: FrechetDistance(lower_face) for method in methods}
-    figures: dict[str, dict[str, list[float]]] = {method: {} for method in methods}
-    for first in tqdm(range(0, len(positions), _BATCH), leave=False, disable=None):
-        samples = [dataset[position] for position in positions[first : first + _BATCH]]
-        batch = Batch(*(torch.stack(x) for x in zip(*samples, strict=True)))
-        truth = [network.features(batch.image) for network in networks]
-        lower_truth = lower_face(batch.image)
-        for method, fill in methods.items():
-            result = composite(fill(batch).clamp(-1, 1), batch.image, batch.mask)
-            values = {
-                "PSNR in hole": psnr(result, batch.image, data_range=2.0, mask=batch.mask),
-                "SSIM in hole": ssim(result, batch.image, data_range=2.0, mask=batch.mask),
-            }
-            for network, features in zip(networks, truth, strict=True):
-                values[f"LPIPS {network.net}"] = network.distance(network.features(result), features)
-            for name, value in values.items():
-                figures[method].setdefault(name, []).extend(value.tolist())
-            frechet[method].update_features(lower_truth, real=True).update(result, real=False)
-    return {
-        method: {name: float(np.mean(values)) for name, values in figures[method].items()}
-        | {"Fréchet": frechet[method].compute() if len(positions) > 1 else math.nan}
-        for method in methods
-    }
+    evaluation = _evaluation(networks, extractors) if distances else InpaintingEvaluation(lpips=networks)
+    for ids, batch in tqdm(batches, leave=False, disable=None):
+        results = {name: _composite(fill(batch), batch) for name, fill in fills.items()}
+        evaluation.update(results, batch.image, batch.mask, ids=ids)
+    return evaluation.reports(**about)
 
 
-def table(figures: Mapping[str, Mapping[str, float]]) -> str:
-    """A Markdown table, one row for each method."""
-    names = list(next(iter(figures.values())))
-    lines = ["| method | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for method, row in figures.items():
-        lines.append(f"| {method} | " + " | ".join(f"{row[name]:{_digits(name)}}" for name in names) + " |")
+@torch.inference_mode()
+def measure_pairs(
+    faces: HeldOut, pairs: Sequence[Pair], generator: InpaintGenerator, networks: Sequence[LPIPS]
+) -> tuple[dict[str, InpaintingReport], dict[str, tuple[float, float]]]:
+    """On faces with a real second photo: the reports without it, with it, and with a stranger's; and how like each
+    result is, in PSNR, to what the own reference shows of the hole and to what the stranger's does."""
+    evaluation = _evaluation(networks)
+    likeness: dict[str, list[tuple[float, float]]] = {}
+    for first in range(0, len(pairs), BATCH):
+        some = pairs[first : first + BATCH]
+        positions = [pair.position for pair in some]
+        batch = faces.batch(positions)
+        own = faces.guided(batch, positions, [pair.own for pair in some])
+        stranger = faces.guided(batch, positions, [pair.stranger for pair in some])
+        results = {
+            ALONE: _composite(generator(*batch[:2]).refined, batch),
+            OWN: _composite(generator(*own).refined, batch),
+            STRANGER: _composite(generator(*stranger).refined, batch),
+        }
+        evaluation.update(results, batch.image, batch.mask, ids=faces.ids(positions))
+        for name, result in results.items():
+            columns = zip(_likeness(result, own), _likeness(result, stranger), strict=True)
+            likeness.setdefault(name, []).extend(columns)
+    means = {name: tuple(_mean(column) for column in zip(*rows, strict=True)) for name, rows in likeness.items()}
+    return evaluation.reports(**faces.about), means
+
+
+def pair_table(reports: Mapping[str, InpaintingReport], likeness: Mapping[str, tuple[float, float]]) -> str:
+    """What a second photo is worth, and whether the result follows the reference it is given."""
+    head, rule, *rows = summary_table(list(reports.values()), FIGURES[:4]).splitlines()
+    lines = [f"{head} like the own reference, dB | like the stranger's, dB |", f"{rule}---|---|"]
+    for row, name in zip(rows, reports, strict=True):
+        lines.append(f"{row} {likeness[name][0]:.2f} | {likeness[name][1]:.2f} |")
     return "\n".join(lines)
 
 
-def _digits(name: str) -> str:
-    return ".4f" if name.startswith("LPIPS") else ".2f" if name.startswith(("PSNR", "Fr")) else ".3f"
+def yaw_table(reports: Mapping[str, InpaintingReport], yaws: Mapping[str, float]) -> str:
+    """With against without the second photo, by the difference in yaw, with intervals of 95 % of the gains."""
+    shown = ("PSNR hole", "LPIPS alex", "LPIPS vgg")
+    columns = [f"{name}, {what}" for name in shown for what in ("without", "with", "gain")]
+    lines = [f"| yaw apart | crops | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    for least, most in itertools.pairwise(YAW_EDGES):
+        label = f"{least}–{most}°" if most < YAW_EDGES[-1] else f"over {least}°"
+        alone, own = (_part(reports[name], yaws, least, most) for name in (ALONE, OWN))
+        if not alone.rows:
+            lines.append(f"| {label} | 0 |" + " – |" * len(columns))
+            continue
+        gains, cells = own.compare(alone), []
+        for name in shown:
+            digits = 2 if name.startswith("PSNR") else 4
+            means = [f"{report.summary()[name].mean:.{digits}f}" for report in (alone, own)]
+            gain = " ".join(f"{value:+.{digits}f}" for value in gains[name])
+            mean, low, high = gain.split()
+            cells += [*means, f"{mean} ({low} to {high})"]
+        lines.append(f"| {label} | {len(alone.rows)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -110,35 +126,63 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="training set written by prepare.py")
     parser.add_argument("--model", type=Path, default=WEIGHTS, help="folder of a generator (default: the shipped one)")
     parser.add_argument("--limit", type=int, help="measure on so many faces from all over the held-out part only")
-    parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods only")
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods only, and no pairs")
+    parser.add_argument("--output", type=Path, help="folder for the reports, as JSON and Markdown")
     options = parser.parse_args(arguments)
     try:
-        faces = FaceDataset(options.data, validation=True, reference_share=1.0)
+        faces = HeldOut(options.data, limit=options.limit)
         generator = load_model(options.model)
         if not isinstance(generator, InpaintGenerator):
             raise ValueError(f"{options.model}: expected an InpaintGenerator; got a {type(generator).__name__}.")
-        methods = methods_of(generator)
-        if unknown := set(options.methods or ()) - methods.keys():
-            raise ValueError(f"--methods: {sorted(unknown)} unknown; there are {list(methods)}.")
-        methods = {name: fill for name, fill in methods.items() if name in (options.methods or methods)}
-        positions = spread(len(faces), options.limit)
-        figures = measure(faces, positions, methods, [LPIPS("alex"), LPIPS("vgg")])
+        fills = fills_of(generator) | {"Telea": telea}
+        if unknown := set(options.methods or ()) - fills.keys():
+            raise ValueError(f"--methods: {sorted(unknown)} unknown; there are {list(fills)}.")
+        fills = {name: fill for name, fill in fills.items() if name in (options.methods or fills)}
+        networks = [LPIPS("alex"), LPIPS("vgg")]
+        reports = measure(faces.batches(), fills, networks, **faces.about)
+        side = faces.faces[0].image.shape[-1]
+        print(f"{len(faces.positions)} of {len(faces.faces)} crops of people held out of training, {side} px.\n")
+        print(summary_table(list(reports.values()), FIGURES))
+        pairs = faces.pairs() if generator.config["reference"] and not options.methods else []
+        if pairs:
+            of_pairs, likeness = measure_pairs(faces, pairs, generator, networks)
+            print(f"\n{len(pairs)} of them have a real second photo:\n\n{pair_table(of_pairs, likeness)}\n")
+            ids = faces.ids([pair.position for pair in pairs])
+            print(yaw_table(of_pairs, dict(zip(ids, (pair.yaw_difference for pair in pairs), strict=True))))
+            reports |= {f"pairs, {name}": report for name, report in of_pairs.items()}
+        for name, report in reports.items() if options.output else ():
+            report.save(options.output / f"{name.replace(',', '').replace(' ', '-')}.json")
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    print(table(figures))
-    side = faces[0].image.shape[-1]
-    print(f"\n{len(positions)} of {len(faces)} crops of people held out of training, {side} px, means.")
-    print("Fréchet: on VGG16 features of the lower face; comparable at equal numbers of crops only.")
     return 0
 
 
-def spread(length: int, limit: int | None) -> list[int]:
-    """All positions, or ``limit`` from all over the set, always the same ones."""
-    if limit is not None and limit < 2:
-        raise ValueError(f"--limit must be 2 or more; got {limit}.")
-    count = min(limit or length, length)
-    return sorted({round(position * (length - 1) / max(1, count - 1)) for position in range(count)})
+def _evaluation(
+    networks: Sequence[LPIPS], extractors: Sequence[Callable[[Tensor], Tensor]] = ()
+) -> InpaintingEvaluation:
+    lower_faces = [LowerFaceFeatures(network) for network in networks if network.net == "vgg"]
+    return InpaintingEvaluation(lpips=networks, extractors=[*lower_faces, *extractors])
+
+
+def _composite(result: Tensor, batch: Batch) -> Tensor:
+    return composite(result.clamp(-1, 1), batch.image, batch.mask)
+
+
+def _likeness(result: Tensor, guided: Batch) -> list[float]:
+    """PSNR of each result against its reference, where that shows something of the hole; NaN where it shows nothing."""
+    shown = guided.mask * guided.reference_mask
+    error = ((result - guided.reference).square() * shown).sum((1, 2, 3)) / (3 * shown.sum((1, 2, 3)))
+    return (10 * (4 / error).log10()).tolist()
+
+
+def _mean(values: Sequence[float]) -> float:
+    there = [value for value in values if math.isfinite(value)]
+    return sum(there) / len(there) if there else math.nan
+
+
+def _part(report: InpaintingReport, yaws: Mapping[str, float], least: float, most: float) -> InpaintingReport:
+    return replace(report, rows=[row for row in report.rows if least <= yaws[row["id"]] < most])
 
 
 if __name__ == "__main__":

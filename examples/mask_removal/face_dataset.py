@@ -19,7 +19,7 @@ from examples.mask_removal.views import random_view, seen_otherwise
 from gatedinpaint import photo_to_image, read_photo
 
 VALIDATION_SHARE = 0.04
-_KEYS = ("id", "identity", "found_hole", "shard", "offset", "length", "crc32")
+_KEYS = ("id", "identity", "yaw", "found_hole", "shard", "offset", "length", "crc32")
 
 
 class Batch(NamedTuple):
@@ -119,7 +119,7 @@ class FaceDataset(Dataset[Batch]):
         for step in range(len(self)):
             taken = (position + step) % len(self)
             try:
-                photo, landmarks, found = self._load(taken)
+                photo, landmarks, found = self.load(taken)
                 break
             except DamagedSampleError as error:
                 damaged[self.samples[taken]["id"]] = str(error)
@@ -153,12 +153,12 @@ class FaceDataset(Dataset[Batch]):
         if others:
             other = int(rng.choice(others))
             try:
-                return self._load(other)[:2]
+                return self.load(other)[:2]
             except DamagedSampleError as error:
                 damaged[self.samples[other]["id"]] = str(error)
         return seen_otherwise(photo, landmarks, random_view(rng))
 
-    def _load(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def load(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Photo, landmarks, and the hole that the segmenter found, where the set has one."""
         line = self.samples[position]
         files = sample_files(self.root, line)

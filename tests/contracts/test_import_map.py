@@ -23,7 +23,7 @@ ALLOWED = {
     "models": {"layers", "masks", "_checks", "_weights_file"},
     "losses": {"image", "_checks", "_optional", "_weights_file"},
     "faces": {"warp", "masks", "image", "_checks", "_optional"},
-    "metrics": {"image", "masks", "_checks", "_optional"},
+    "metrics": {"image", "masks", "_checks", "_optional", "_weights_file"},
     "export": {"_checks", "_optional"},
     "__init__": {"layers", "models", "losses", "warp", "masks", "image"},
 }

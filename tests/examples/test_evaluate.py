@@ -7,12 +7,14 @@ import torch
 import torchvision
 from torch import Tensor
 
-from examples.mask_removal import evaluate
+from examples.mask_removal import evaluate, face_dataset
 from examples.mask_removal.data import Batch, FaceDataset
+from examples.mask_removal.fills import Fill, telea
+from examples.mask_removal.held_out import HeldOut, spread
 from examples.mask_removal.lower_face import LowerFaceFeatures
 from examples.mask_removal.perceptual_networks import AlexNetFeatures
-from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, save_model
-from gatedinpaint.metrics import LPIPS
+from gatedinpaint import InpaintGenerator, InpaintOutput, SNPatchDiscriminator, save_model
+from gatedinpaint.metrics import LPIPS, InpaintingReport
 
 
 @pytest.fixture
@@ -54,22 +56,92 @@ def test_distance_has_a_gradient_even_where_images_agree(alexnet: AlexNetFeature
     assert all(not parameter.requires_grad for parameter in alexnet.parameters())
 
 
-@pytest.mark.filterwarnings("ignore:5 images for 512 features")
-def test_the_truth_itself_scores_best(training_set: Path, networks: list[LPIPS]) -> None:
-    methods: dict[str, evaluate.Fill] = {
+@pytest.fixture
+def people(training_set: Path, monkeypatch: pytest.MonkeyPatch) -> HeldOut:
+    """All six views of one face as if they were held out: two of each of three persons, seen from 0 to 40 degrees."""
+    index = [line for line in face_dataset.read_index(training_set) if "skipped" not in line]
+    people = [
+        line | {"identity": f"person-{place // 2}", "yaw": yaw}
+        for place, (line, yaw) in enumerate(zip(index, (0, 10, 0, -20, 5, 45), strict=True))
+    ]
+    monkeypatch.setattr(face_dataset, "read_index", lambda root: people)
+    monkeypatch.setattr(face_dataset, "held_out", lambda identity: True)
+    return HeldOut(training_set)
+
+
+@pytest.mark.filterwarnings("ignore:6 images for 512 features")
+def test_the_truth_itself_scores_best(people: HeldOut, networks: list[LPIPS]) -> None:
+    methods: dict[str, Fill] = {
         "truth": lambda batch: batch.image,
-        "Telea": evaluate.telea,
+        "Telea": telea,
         "black": lambda batch: torch.full_like(batch.image, -1),
     }
-    faces = FaceDataset(training_set)
-    figures = evaluate.measure(faces, range(len(faces)), methods, networks)
-    perfect, filled, black = figures.values()
-    assert perfect["PSNR in hole"] == float("inf")
-    assert perfect["SSIM in hole"] == pytest.approx(1.0)
-    assert [perfect[name] for name in ("LPIPS alex", "LPIPS vgg", "Fréchet")] == pytest.approx([0, 0, 0], abs=1e-6)
-    assert black["PSNR in hole"] < filled["PSNR in hole"] < 40
-    assert black["SSIM in hole"] < filled["SSIM in hole"] < 1
-    assert 0 < filled["Fréchet"] < black["Fréchet"]
+    reports = evaluate.measure(people.batches(), methods, networks)
+    perfect, filled, black = (
+        {name: x.mean for name, x in report.summary().items()} | report.distances for report in reports.values()
+    )
+    assert perfect["PSNR hole"] == float("inf")
+    assert perfect["SSIM hole"] == pytest.approx(1.0)
+    distance = "Fréchet distance (VGG16, lower face)"
+    assert [perfect[name] for name in ("LPIPS alex", "LPIPS vgg", distance)] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert black["PSNR hole"] < filled["PSNR hole"] < 40
+    assert black["SSIM hole"] < filled["SSIM hole"] < 1
+    assert 0 < filled[distance] < black[distance]
+
+
+def test_holes_and_references_are_those_of_the_held_out_part(people: HeldOut) -> None:
+    batch = people.batch([0, 3])
+    samples = [FaceDataset(people.faces.root, validation=True, reference_share=1.0)[index] for index in (0, 3)]
+    for tensor, expected in zip(batch, zip(*samples, strict=True), strict=True):
+        assert torch.equal(tensor, torch.stack(expected))
+
+
+def test_pairs_are_of_one_person_and_strangers_are_not(people: HeldOut) -> None:
+    pairs = people.pairs()
+    assert [pair.position for pair in pairs] == [0, 1, 2, 3, 4, 5]
+    assert [pair.own for pair in pairs] == [1, 0, 3, 2, 5, 4]
+    assert all(pair.stranger // 2 != pair.position // 2 for pair in pairs)
+    assert [pair.yaw_difference for pair in pairs] == [10, 10, 20, 20, 40, 40]
+    assert people.pairs() == pairs
+
+
+def test_guided_shows_the_photo_that_was_asked_for(people: HeldOut) -> None:
+    batch = people.batch([0, 1])
+    own, other = people.guided(batch, [0, 1], [1, 0]), people.guided(batch, [0, 1], [4, 5])
+    for guided in (own, other):
+        assert torch.equal(guided.image, batch.image)
+        assert torch.equal(guided.mask, batch.mask)
+        assert guided.reference_mask.mean() > 0.05
+    assert not torch.equal(own.reference, other.reference)
+
+
+@pytest.mark.filterwarnings("ignore:6 images for 512 features")
+def test_pairs_follow_the_reference_that_they_are_given(people: HeldOut, networks: list[LPIPS]) -> None:
+    class Copier(torch.nn.Module):
+        """Paints nearly what the reference shows, and grey where there is none."""
+
+        def forward(self, image: Tensor, mask: Tensor, reference: Tensor | None = None, *_: Tensor) -> InpaintOutput:
+            painted = torch.zeros_like(image) if reference is None else 0.99 * reference
+            return InpaintOutput(painted, painted, painted)
+
+    pairs = people.pairs()
+    reports, likeness = evaluate.measure_pairs(people, pairs, Copier(), networks)
+    alone, own, stranger = likeness.values()
+    assert own[0] > max(alone[0], stranger[0], 38)
+    assert stranger[1] > max(alone[1], own[1], 38)
+    lines = evaluate.pair_table(reports, likeness).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| without reference",
+        "| second photo of the person",
+        "| photo of somebody else",
+    ]
+    assert len({line.count("|") for line in lines}) == 1
+    yaws = {id: pair.yaw_difference for id, pair in zip(people.ids([0, 1, 2, 3, 4, 5]), pairs, strict=True)}
+    rows = [line.split(" | ") for line in evaluate.yaw_table(reports, yaws).splitlines()[2:]]
+    assert [row[:2] for row in rows] == [["| 0–15°", "2"], ["| 15–30°", "2"], ["| over 30°", "2"]]
+    values = [report.summary()["PSNR hole"].mean for report in reports.values()][:2]
+    gains = [float(row[4].split()[0]) for row in rows]
+    assert sum(gains) / 3 == pytest.approx(values[1] - values[0], abs=0.02)
 
 
 def test_lower_face_is_the_box_of_the_crop_whatever_its_size(networks: list[LPIPS]) -> None:
@@ -92,23 +164,28 @@ def test_telea_leaves_the_image_outside_the_hole(training_set: Path) -> None:
     sample = FaceDataset(training_set)[0]
     batch = Batch(*(x[None] for x in sample))
     outside = (batch.mask == 0).expand_as(batch.image)
-    torch.testing.assert_close(evaluate.telea(batch)[outside], batch.image[outside], rtol=0, atol=1e-6)
+    torch.testing.assert_close(telea(batch)[outside], batch.image[outside], rtol=0, atol=1e-6)
 
 
 def test_prints_a_row_for_each_method(
     training_set: Path, tmp_path: Path, networks: list[LPIPS], capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_model(InpaintGenerator(2), tmp_path / "model")
-    assert evaluate.main(["--data", str(training_set), "--model", str(tmp_path / "model")]) == 0
+    command = ["--data", str(training_set), "--model", str(tmp_path / "model"), "--output", str(tmp_path / "reports")]
+    assert evaluate.main(command) == 0
+    report = InpaintingReport.load(tmp_path / "reports" / "without-reference.json")
+    assert len(report.rows) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "| method | PSNR in hole | SSIM in hole | LPIPS alex | LPIPS vgg | Fréchet |"
-    assert [line.split(" | ")[0] for line in lines[2:6]] == [
+    assert lines[2] == (
+        "| method | PSNR hole | SSIM hole | LPIPS alex | LPIPS vgg | Fréchet distance (VGG16, lower face) |"
+    )
+    assert [line.split(" | ")[0] for line in lines[4:8]] == [
         "| without reference",
         "| with reference",
         "| coarse only",
         "| Telea",
     ]
-    assert lines[-2] == "1 of 1 crops of people held out of training, 64 px, means."
+    assert lines[0] == "1 of 1 crops of people held out of training, 64 px."
 
 
 def test_missing_data_or_model_gets_one_line(
@@ -126,7 +203,7 @@ def test_a_generator_without_reference_has_no_such_row(
     save_model(InpaintGenerator(2, reference=False), tmp_path / "model")
     assert evaluate.main(["--data", str(training_set), "--model", str(tmp_path / "model")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:5]] == ["| without reference", "| coarse only", "| Telea"]
+    assert [line.split(" | ")[0] for line in lines[4:7]] == ["| without reference", "| coarse only", "| Telea"]
 
 
 def test_some_methods_only(
@@ -135,14 +212,14 @@ def test_some_methods_only(
     save_model(InpaintGenerator(2), tmp_path / "model")
     command = ["--data", str(training_set), "--model", str(tmp_path / "model"), "--methods"]
     assert evaluate.main([*command, "Telea"]) == 0
-    assert [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:3]] == ["| Telea"]
+    assert [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[4:5]] == ["| Telea"]
     assert evaluate.main([*command, "magic"]) == 2
     assert "['magic'] unknown; there are ['without reference'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("limit", "positions"), [(None, [0, 1, 2, 3, 4, 5]), (3, [0, 2, 5]), (9, [0, 1, 2, 3, 4, 5])])
 def test_some_faces_from_all_over_the_set(limit: int | None, positions: list[int]) -> None:
-    assert evaluate.spread(6, limit) == positions
+    assert spread(6, limit) == positions
 
 
 def test_one_face_is_too_few(training_set: Path, capsys: pytest.CaptureFixture[str]) -> None:

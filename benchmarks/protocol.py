@@ -1,0 +1,126 @@
+"""On what the quality of results is measured: whose faces, which holes.
+
+Two protocols. *Held out*: the people of a training set that training never sees, with the holes of training. *The
+paper's*: photos of CelebA or FFHQ at 256×256 with the polygon of the lower face as the hole, for those who have them.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from examples.mask_removal.crops import prepare_photo
+from examples.mask_removal.data import Batch
+from examples.mask_removal.held_out import BATCH, HeldOut, spread
+from examples.mask_removal.photo_sources import SourcePhoto
+from gatedinpaint import photo_to_image, read_photo
+from gatedinpaint.faces import mask_polygon, polygon_hole
+
+PAPERS_SIDE = 256
+_CELEBA_PARTITION = "list_eval_partition.txt"
+_CELEBA_TEST = "2"
+_FFHQ_TRAINING = 60_000
+
+
+class PaperRow(NamedTuple):
+    """A line of Table 1 of the paper; None where it prints no figure."""
+
+    method: str
+    data: str
+    psnr: float | None
+    ssim: float | None
+    fid: float | None
+    lpips: float | None
+
+
+PAPERS_TABLE = (
+    PaperRow("DeepFillv2", "FFHQ", 22.52, 0.845, 19.336, 0.128),
+    PaperRow("DeepGIN", "FFHQ", 24.36, 0.867, 37.577, 0.142),
+    PaperRow("FFM", "CelebA", 23.52, 0.84, None, None),
+    PaperRow("DIP", "CelebA", 25.46, 0.85, None, None),
+)
+"""As printed. The authors' own row is empty; FFM is cited nowhere."""
+
+
+class LowerFaces:
+    """Photos, aligned at 256×256, with the paper's polygon over the lower face as the hole, unmoved.
+
+    Args:
+        photos: files.
+        aligned: they are aligned crops already, as FFHQ's are.
+    """
+
+    def __init__(self, photos: Sequence[Path], *, aligned: bool) -> None:
+        self.photos = list(photos)
+        self.aligned = aligned
+        self.skipped: dict[str, str] = {}
+
+    def batches(self) -> Iterator[tuple[list[str], Batch]]:
+        """Names and samples; photos without a face end up in ``skipped``, with the reason."""
+        for first in range(0, len(self.photos), BATCH):
+            there = [(path.stem, sample) for path in self.photos[first : first + BATCH] if (sample := self._load(path))]
+            if there:
+                yield (
+                    [id for id, _ in there],
+                    Batch(*(torch.stack(x) for x in zip(*(s for _, s in there), strict=True))),
+                )
+
+    def _load(self, path: Path) -> Batch | None:
+        item = SourcePhoto(id=path.stem, source=str(path), content=path, identity=None)
+        prepared = prepare_photo(item, size=PAPERS_SIDE, aligned=self.aligned, found_holes=False)
+        if not prepared.files:
+            self.skipped[path.stem] = prepared.line["skipped"]
+            return None
+        photo = read_photo(io.BytesIO(prepared.files["png"]))
+        hole = polygon_hole(mask_polygon(np.load(io.BytesIO(prepared.files["npy"]))), photo.shape[:2])
+        image, mask = photo_to_image(photo)[0], torch.from_numpy(hole).float()[None]
+        return Batch(image, mask, torch.zeros_like(image), torch.zeros_like(mask))
+
+
+class Faces(NamedTuple):
+    """What a protocol measures on."""
+
+    about: str
+    """One line for the reader of the table."""
+    source: HeldOut | LowerFaces
+
+
+def held_out(data: Path, limit: int | None) -> Faces:
+    """The validation part of a training set."""
+    faces = HeldOut(data, limit=limit)
+    side = faces.faces[0].image.shape[-1]
+    people = "people held out of training, holes as in training"
+    return Faces(f"{len(faces.positions)} crops of {side} px, {people}", faces)
+
+
+def papers(dataset: str, folder: Path, limit: int | None) -> Faces:
+    """CelebA's test part, or FFHQ's last 10,000 photos, which are its validation part by convention.
+
+    Raises:
+        ValueError: the folder holds no photos of these parts.
+    """
+    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    if dataset == "celeba":
+        part, names = "its test part", _celeba_test(folder)
+        photos = [path for path in photos if path.stem in names] if names else photos
+        part = part if names else f"all photos, as there is no {_CELEBA_PARTITION}"
+    else:
+        part = "photos 60000 to 69999"
+        photos = [path for path in photos if path.stem.isdecimal() and int(path.stem) >= _FFHQ_TRAINING]
+    if len(photos) < 2:
+        raise ValueError(f"{folder}: {len(photos)} photos of {dataset} ({part}); expected at least 2.")
+    chosen = [photos[position] for position in spread(len(photos), limit)]
+    about = f"{dataset}, {part}: {len(chosen)} photos at {PAPERS_SIDE} px, hole: the polygon of the lower face"
+    return Faces(about, LowerFaces(chosen, aligned=dataset == "ffhq"))
+
+
+def _celeba_test(folder: Path) -> set[str]:
+    for place in (folder, folder.parent, folder / "Eval", folder.parent / "Eval"):
+        if (place / _CELEBA_PARTITION).is_file():
+            lines = (place / _CELEBA_PARTITION).read_text(encoding="utf-8").split("\n")
+            pairs = [line.split() for line in lines if line.strip()]
+            return {Path(name).stem for name, part in pairs if part == _CELEBA_TEST}
+    return set()

@@ -1,0 +1,107 @@
+"""The held-out people of a training set, and their second photos."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from examples.mask_removal.data import Batch, FaceDataset
+from examples.mask_removal.reference import reference_channels
+from gatedinpaint import photo_to_image
+
+BATCH = 16
+
+
+class Pair(NamedTuple):
+    """A face with two references to fill it by."""
+
+    position: int
+    """In the held-out part."""
+    own: int
+    """Position of another photo of the same person."""
+    stranger: int
+    """Position of a photo of somebody else."""
+    yaw_difference: float
+    """Between the face and ``own``, in degrees."""
+
+
+class HeldOut:
+    """The validation part of a set: always the same holes, whatever is measured.
+
+    Args:
+        data: a set written by ``prepare.py``.
+        limit: take so many faces from all over it only.
+    """
+
+    def __init__(self, data: Path | str, *, limit: int | None = None) -> None:
+        self.faces = FaceDataset(data, validation=True, reference_share=1.0)
+        self.positions = spread(len(self.faces), limit)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """For the manifest of a report."""
+        return {"seed": self.faces.seed, "set": Path(str(self.faces.root)).name}
+
+    def batch(self, positions: list[int]) -> Batch:
+        """Images and holes, with references as in training: a second photo of the person where there is one, else
+        the same photo seen otherwise."""
+        return _stack([self.faces[position] for position in positions])
+
+    def batches(self) -> Iterator[tuple[list[str], Batch]]:
+        """Names and samples, one batch after the other."""
+        for first in range(0, len(self.positions), BATCH):
+            positions = self.positions[first : first + BATCH]
+            yield self.ids(positions), self.batch(positions)
+
+    def ids(self, positions: list[int]) -> list[str]:
+        """The names of the samples."""
+        return [self.faces.samples[position]["id"] for position in positions]
+
+    def pairs(self) -> list[Pair]:
+        """Those of the faces that have a real second photo; which one, and which stranger, is always the same."""
+        samples, pairs = self.faces.samples, []
+        paired = [
+            position for position in self.positions if len(self.faces.others.get(_person(samples[position]), ())) > 1
+        ]
+        for place, position in enumerate(paired):
+            others = [other for other in self.faces.others[_person(samples[position])] if other != position]
+            own = int(np.random.default_rng((1, position)).choice(others))
+            # Half the list away, so that neighbours, who are often alike in origin, do not meet.
+            around = [paired[(place + len(paired) // 2 + step) % len(paired)] for step in range(len(paired))]
+            stranger = next((other for other in around if _person(samples[other]) != _person(samples[position])), None)
+            if stranger is not None:
+                difference = abs(samples[position].get("yaw", 0.0) - samples[own].get("yaw", 0.0))
+                pairs.append(Pair(position, own, stranger, difference))
+        return pairs
+
+    def guided(self, batch: Batch, positions: list[int], others: list[int]) -> Batch:
+        """The batch of ``positions`` with the photos at ``others`` as its references."""
+        references, known = [], []
+        for mask, position, other in zip(batch.mask, positions, others, strict=True):
+            photo, landmarks, _ = self.faces.load(position)
+            second, second_landmarks, _ = self.faces.load(other)
+            hole = mask[0].numpy() > 0.5
+            warped, shown = reference_channels(second, second_landmarks, photo, landmarks, hole)
+            references.append(photo_to_image(warped))
+            known.append(torch.from_numpy(shown).float()[None, None])
+        return Batch(batch.image, batch.mask, torch.cat(references), torch.cat(known))
+
+
+def spread(length: int, limit: int | None) -> list[int]:
+    """All positions, or ``limit`` from all over the set, always the same ones."""
+    if limit is not None and limit < 2:
+        raise ValueError(f"--limit must be 2 or more; got {limit}.")
+    count = min(limit or length, length)
+    return sorted({round(position * (length - 1) / max(1, count - 1)) for position in range(count)})
+
+
+def _person(sample: dict[str, object]) -> str:
+    return str(sample.get("identity", ""))
+
+
+def _stack(samples: list[Batch]) -> Batch:
+    tensors: list[Tensor] = [torch.stack(x) for x in zip(*samples, strict=True)]
+    return Batch(*tensors)

@@ -1,0 +1,197 @@
+"""Measure methods side by side on the same images and holes."""
+
+import hashlib
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gatedinpaint._checks import check_count, check_image, check_mask, check_same_shape
+from gatedinpaint.masks import dilate, erode
+from gatedinpaint.metrics._inputs import check_not_empty, check_range
+from gatedinpaint.metrics.feature_statistics import FeatureStatistics
+from gatedinpaint.metrics.frechet import distance_name, frechet_distance, of_all_ranks
+from gatedinpaint.metrics.identity import identity_similarity
+from gatedinpaint.metrics.lpips import LPIPS
+from gatedinpaint.metrics.psnr import psnr
+from gatedinpaint.metrics.report import InpaintingReport
+from gatedinpaint.metrics.ssim import ssim
+
+_PACKAGES = ("gatedinpaint", "torch", "torchvision", "numpy", "lpips", "pytorch-fid")
+_TRUTH = ""
+
+
+class InpaintingEvaluation:
+    """Measures what methods make of the same images and holes, batch by batch, and reports on each.
+
+    PSNR and SSIM are taken three times: over the whole image, in the hole alone, and in a band along the hole's
+    border, ``band`` pixels to each side, where seams show. LPIPS and Fréchet distances see whole images: pass
+    composites, unless what a method does outside the hole is to count. What depends on the truth alone is computed once
+    for all methods. Under ``torch.distributed`` every rank brings its own images and gets the reports of all.
+
+    Args:
+        lpips: the networks to measure LPIPS with.
+        extractors: one Fréchet distance each; images (B, 3, H, W) in [−1, 1] → (B, D). See :class:`FrechetDistance`.
+        embedder: for :func:`identity_similarity`; images (B, 3, H, W) in [−1, 1] → (B, D).
+        band: half the width of the band in pixels.
+
+    Raises:
+        TypeError: what is no floating-point tensor; a ``band`` that is no whole number.
+        ValueError: images that are not (B, 3, H, W) in [−1, 1]; results of another shape; methods that differ from
+            those of the first batch; an image without a hole; an id that came before; no images in :meth:`reports`.
+
+    Example:
+        >>> evaluation = InpaintingEvaluation()
+        >>> image, mask = torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 32, 32)
+        >>> mask[..., 8:24, 8:24] = 1
+        >>> evaluation.update({"grey": torch.full_like(image, 0.2)}, image, mask, ids=["one"])
+        >>> evaluation.reports()["grey"].rows[0]["PSNR hole"]  # 10 · log10(2² / 0.2²)
+        20.0
+    """
+
+    def __init__(
+        self,
+        *,
+        lpips: Sequence[LPIPS] = (),
+        extractors: Sequence[Callable[[Tensor], Tensor]] = (),
+        embedder: Callable[[Tensor], Tensor] | None = None,
+        band: int = 4,
+    ) -> None:
+        check_count(band, name="band")
+        self.lpips = list(lpips)
+        self.extractors = {distance_name(extractor): extractor for extractor in extractors}
+        self.embedder = embedder
+        self.band = band
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self._hashes: dict[str, str] = {}
+        self._sizes: set[tuple[int, int]] = set()
+        self._statistics: dict[tuple[str, str], FeatureStatistics] = {}
+
+    @torch.no_grad()
+    def update(self, results: Mapping[str, Tensor], image: Tensor, mask: Tensor, *, ids: Sequence[str]) -> None:
+        """Measure every method on a batch.
+
+        Args:
+            results: (B, 3, H, W) in [−1, 1], by method.
+            image: the truth.
+            mask: (B, 1, H, W), 1 = hole.
+            ids: a name for each image.
+        """
+        self._check(results, image, mask, ids)
+        mask = (mask > 0.5).to(image.dtype)
+        regions = {"": None, " hole": mask, " band": dilate(mask, self.band) - erode(mask, self.band)}
+        truth = [network.features(image) for network in self.lpips]
+        self._gather(_TRUTH, image)
+        ratios = mask.mean(dim=(1, 2, 3)).tolist()
+        for method, result in results.items():
+            figures: dict[str, Tensor] = {}
+            for name, function in (("PSNR", psnr), ("SSIM", ssim)):
+                for region, part in regions.items():
+                    figures[name + region] = function(result, image, data_range=2.0, mask=part)
+            for network, features in zip(self.lpips, truth, strict=True):
+                figures[f"LPIPS {network.net}"] = network.distance(network.features(result), features)
+            if self.embedder is not None:
+                figures["identity"] = identity_similarity(result, image, embedder=self.embedder)
+            self._gather(method, result)
+            values = {name: value.tolist() for name, value in figures.items()}
+            self.rows.setdefault(method, []).extend(
+                {"id": id, "hole_ratio": ratios[index], **{name: value[index] for name, value in values.items()}}
+                for index, id in enumerate(ids)
+            )
+        for id, picture, hole in zip(ids, image, mask, strict=True):
+            content = [x.float().cpu().contiguous().numpy().tobytes() for x in (picture, hole)]
+            self._hashes[id] = hashlib.sha256(b"".join(content)).hexdigest()
+        self._sizes.add((image.shape[2], image.shape[3]))
+
+    def reports(self, *, seed: int | None = None, **about: Any) -> dict[str, InpaintingReport]:
+        """The report of every method, on the images of all ranks.
+
+        Args:
+            seed: of the holes or the methods, for the manifest.
+            about: whatever else belongs into the manifest, such as the name of the data.
+        """
+        parts = _from_all_ranks((self.rows, self._hashes, self._sizes))
+        hashes = {id: value for _, part, _ in parts for id, value in part.items()}
+        if not hashes:
+            raise ValueError("no images were measured. Call update first.")
+        if len(hashes) < sum(len(part) for _, part, _ in parts):
+            raise ValueError("an image was measured on two ranks. Give every rank its own.")
+        methods = next(list(rows) for rows, _, _ in parts if rows)
+        rows = {method: [row for part, _, _ in parts for row in part.get(method, ())] for method in methods}
+        lines = "".join(f"{id} {hashes[id]}\n" for id in sorted(hashes))
+        protocol = {
+            "data": hashlib.sha256(lines.encode()).hexdigest(),
+            "images": len(hashes),
+            "sizes": sorted({f"{height}×{width}" for _, _, sizes in parts for height, width in sizes}),
+            "band": self.band,
+            "figures": [name for name in rows[methods[0]][0] if name not in ("id", "hole_ratio")] + [*self.extractors],
+        }
+        totals = {
+            (method, name): of_all_ranks(self._statistics.get((method, name)))
+            for method in (_TRUTH, *methods)
+            for name in self.extractors
+        }
+        return {
+            method: InpaintingReport(
+                method,
+                protocol,
+                sorted(rows[method], key=lambda row: str(row["id"])),
+                {name: _distance(totals[method, name], totals[_TRUTH, name]) for name in self.extractors},
+                {"seed": seed, **about, **_manifest()},
+            )
+            for method in methods
+        }
+
+    def _gather(self, method: str, images: Tensor) -> None:
+        for name, extractor in self.extractors.items():
+            features = extractor(images).flatten(1)
+            self._statistics.setdefault((method, name), FeatureStatistics(features.shape[1])).update(features)
+
+    def _check(self, results: Mapping[str, Tensor], image: Tensor, mask: Tensor, ids: Sequence[str]) -> None:
+        check_image(image)
+        check_mask(mask, image)
+        check_range(image, -1.0, 1.0, name="image")
+        check_not_empty(mask, "mask must mark at least one hole pixel (1 = hole)")
+        if not results or (self.rows and list(results) != list(self.rows)):
+            raise ValueError(f"results must hold the same methods in every batch; got {list(results)}.")
+        if _TRUTH in results:
+            raise ValueError("a method needs a name; got an empty one.")
+        for method, result in results.items():
+            check_same_shape(result, image, name=f"results[{method!r}]", other="image")
+            check_range(result, -1.0, 1.0, name=f"results[{method!r}]")
+        if len(ids) != len(image) or len({*ids}) < len(ids) or self._hashes.keys() & {*ids}:
+            raise ValueError(f"ids must name each of the {len(image)} images once, by new names; got {list(ids)}.")
+
+
+def _distance(generated: FeatureStatistics | None, real: FeatureStatistics | None) -> float:
+    if generated is None or real is None or generated.count < 2:
+        return float("nan")
+    return frechet_distance(generated, real)
+
+
+def _from_all_ranks(own: Any) -> list[Any]:
+    if not (dist.is_available() and dist.is_initialized()):
+        return [own]
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, own)
+    return parts
+
+
+def _manifest() -> dict[str, Any]:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": " ".join(getattr(sys, "orig_argv", sys.argv)[1:]),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "versions": versions,
+    }
