@@ -22,7 +22,9 @@ class BorderConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
         kind = input.device.type
-        if self.padding_mode == "zeros" or torch.compiler.is_compiling() or not torch.is_autocast_enabled(kind):
+        if self.padding_mode == "zeros" or kind == "meta" or torch.compiler.is_compiling():  # meta knows no autocast
+            return super().forward(input)
+        if not torch.is_autocast_enabled(kind):
             return super().forward(input)
         with torch.autocast(kind, enabled=False):
             padded = F.pad(

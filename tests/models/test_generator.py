@@ -21,6 +21,14 @@ def test_parameter_counts_of_the_paper(network: type[nn.Module], parameters: int
     assert count(built) == parameters
 
 
+def test_shapes_without_memory() -> None:
+    """On "meta", where operations are counted without being done."""
+    with torch.device("meta"):
+        generator = InpaintGenerator(4, reference=False)
+        output = generator(torch.zeros(1, 3, 64, 48), torch.zeros(1, 1, 64, 48))
+    assert output.refined.shape == (1, 3, 64, 48) and output.refined.device.type == "meta"
+
+
 def test_reference_adds_four_input_channels_to_each_stage() -> None:
     # 4 channels more in a gated k5 to 2c = 8 outputs, and in a plain k7 to c = 4.
     assert count(InpaintGenerator(4)) - count(InpaintGenerator(4, reference=False)) == 4 * 25 * 8 + 4 * 49 * 4
