@@ -41,8 +41,14 @@ lint: $(VENV)/.test  ## Check style, format and types
 docs: $(VENV)/.system $(VENV)/.docs $(VENV)/.demo  ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-bench: $(VENV)/.bench  ## Measure speed and memory; writes benchmarks/results/speed.{json,md,png}
+bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET, a training set, quality as well
 	$(BIN)/python -m benchmarks.speed
+ifdef DATA
+	$(BIN)/python -m benchmarks.quality --data "$(DATA)"
+else
+	@echo "Quality was not measured: it needs faces. make bench DATA=SET, with a set written by" \
+	      "python -m examples.mask_removal.prepare PHOTOS --output SET --size 128"
+endif
 
 clean:  ## Remove what was built, but not .venv
 	rm -rf site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -70,6 +76,7 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	$(PIP) install -e ".[faces,losses,metrics,train,docs]"
+	$(PIP) install $(LANDMARK_MODEL)
 	@touch $@
 
 $(VENV)/.system: | $(BIN)/python

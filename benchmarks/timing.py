@@ -54,6 +54,8 @@ class Case:
     """Largest difference from the first form, as a share of the largest value of a tensor (or of 1)."""
     wanted_memory: float | None = None
     """Largest share of the first form's extra memory. None: memory is not measured."""
+    most_repeats: int = 9
+    """Fewer runs than asked for, where the plain form takes half a minute."""
     gmac: float | None = None
     """10⁹ multiply-adds of one run of ours, for a rate in the results."""
 
@@ -62,7 +64,7 @@ def measure(case: Case, *, repeats: int, quick: bool) -> dict[str, Any]:
     """The case's row: seconds and ratios by form, and memory where asked for."""
     forms = case.build()
     check_equal(forms, tolerance=case.tolerance)
-    seconds = interleaved(forms, repeats=repeats)
+    seconds = interleaved(forms, repeats=min(repeats, case.most_repeats))
     row: dict[str, Any] = {
         "case": case.name,
         "title": case.title,

@@ -1,10 +1,13 @@
 """Draw the figures of the site before it is built. Some show a person, and so they are made, not committed.
 
-The plot of the benchmarks is not drawn but copied: it belongs to the measurement beside it.
+The plots of the benchmarks are not drawn but copied: they belong to the measurements beside them. The tables of the
+quality benchmark are written from its JSON file.
 """
 
+import hashlib
 import importlib.util
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +17,7 @@ DRAW = Path(__file__).parent / "draw"
 WEIGHTS = Path(__file__).parents[2] / "examples/mask_removal/weights/model.safetensors"
 FIGURES = Path(__file__).parents[1] / "assets" / "generated"
 SPEED = Path(__file__).parents[2] / "benchmarks/results/speed.png"
+QUALITY = Path(__file__).parents[2] / "benchmarks/results/quality.json"
 
 
 def on_pre_build(config: Any) -> None:
@@ -32,6 +36,19 @@ def on_pre_build(config: Any) -> None:
                 shutil.move(Path(folder) / figure.name, figure)
     FIGURES.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(SPEED, FIGURES / SPEED.name)
+    write_quality()
+
+
+def write_quality() -> None:
+    """The tables of the quality benchmark, from its JSON file, as text that the page includes."""
+    sys.path.insert(0, str(QUALITY.parents[2]))
+    from benchmarks.quality_report import page
+
+    text = page(QUALITY, hashlib.sha256(WEIGHTS.read_bytes()).hexdigest())
+    if (plot := QUALITY.with_suffix(".png")).is_file():
+        shutil.copyfile(plot, FIGURES / plot.name)
+        text += f"\n\n![PSNR in the hole and LPIPS of every method](assets/generated/{plot.name})\n"
+    (FIGURES / "quality.txt").write_text(text, encoding="utf-8")
 
 
 def load(script: Path) -> ModuleType:
