@@ -25,26 +25,6 @@ _CELEBA_TEST = "2"
 _FFHQ_TRAINING = 60_000
 
 
-class PaperRow(NamedTuple):
-    """A line of Table 1 of the paper; None where it prints no figure."""
-
-    method: str
-    data: str
-    psnr: float | None
-    ssim: float | None
-    fid: float | None
-    lpips: float | None
-
-
-PAPERS_TABLE = (
-    PaperRow("DeepFillv2", "FFHQ", 22.52, 0.845, 19.336, 0.128),
-    PaperRow("DeepGIN", "FFHQ", 24.36, 0.867, 37.577, 0.142),
-    PaperRow("FFM", "CelebA", 23.52, 0.84, None, None),
-    PaperRow("DIP", "CelebA", 25.46, 0.85, None, None),
-)
-"""As printed. The authors' own row is empty; FFM is cited nowhere."""
-
-
 class LowerFaces:
     """Photos, aligned at 256×256, with the paper's polygon over the lower face as the hole, unmoved.
 

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks.protocol import PAPERS_TABLE
+from benchmarks.papers_table import PAPERS_TABLE
 
 NOT_MEASURED = (
     "*Not measured yet: `make bench DATA=SET` measures on a training set, which this repository has none of.*"

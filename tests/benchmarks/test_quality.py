@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import math
 from argparse import Namespace
@@ -187,6 +188,31 @@ def test_one_command_writes_table_plot_and_pictures(
     assert "do not commit them" in capsys.readouterr().out
     assert "other weights than those that are shipped" in quality_report.page(output, "0" * 64)
     assert "other weights" not in quality_report.page(output, results["model"])
+
+
+def test_documentation_shows_what_the_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("figures", Path(__file__).parents[2] / "docs/_build/figures.py")
+    assert spec and spec.loader
+    figures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(figures)
+    monkeypatch.setattr(figures, "QUALITY", tmp_path / "results" / "run" / "quality.json")
+    monkeypatch.setattr(figures, "FIGURES", tmp_path)
+    figures.write_quality()
+    assert (tmp_path / "quality.txt").read_text("utf-8") == quality_report.NOT_MEASURED
+    manifest = {"versions": {"torch": "2"}, "python": "3", "command": "-m benchmarks.quality"}
+    tables = [
+        {"title": "all", "methods": {"Telea": {"PSNR hole": [14.5, 14.0, 15.25], "Fréchet": 99.5}}, "notes": ["few"]}
+    ]
+    results = {"model": "", "data": "0" * 64, "tables": tables, "texts": {}, "manifest": manifest}
+    figures.QUALITY.parent.mkdir(parents=True)
+    figures.QUALITY.write_text(json.dumps(results))
+    figures.QUALITY.with_suffix(".png").write_bytes(b"picture")
+    figures.write_quality()
+    text = (tmp_path / "quality.txt").read_text("utf-8")
+    assert "| Telea | 14.50 (14.00–15.25) | 99.50 |" in text
+    assert "other weights than those that are shipped" in text
+    assert "(assets/generated/quality.png)" in text
+    assert (tmp_path / "quality.png").read_bytes() == b"picture"
 
 
 def test_page_without_results_says_how_to_get_them(tmp_path: Path) -> None:
