@@ -93,6 +93,10 @@ def test_resume_as_asked(training_set: Path, tmp_path: Path) -> None:
     assert path.with_name("step-00000004.aside").exists()  # the one that the path went back behind
     run(training_set, tmp_path / "other", TINY, resume=str(path))
     assert_same(final(tmp_path / "other"), whole)
+    changed = replace(TINY, learning_rate_generator=1e-5, betas=(0.4, 0.9))
+    run(training_set, tmp_path / "changed", changed, resume=str(path))
+    group = final(tmp_path / "changed")["generator_optimizer"]["adam"]["param_groups"][0]
+    assert group["betas"] == (0.4, 0.9) and group["lr"] <= 1e-5
     with pytest.raises(ValueError, match="nothing.pt: cannot be read: No such file"):
         run(training_set, tmp_path / "run", TINY, resume=str(tmp_path / "nothing.pt"))
 
