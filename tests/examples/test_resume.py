@@ -153,7 +153,7 @@ def on_two_machines(data: Path, output: Path, *words: str, nodes: str) -> list[s
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    errors = process.communicate(timeout=280)[1]
+    errors = process.communicate(timeout=580)[1]
     assert process.returncode == 0, errors
     return errors
 
@@ -204,6 +204,7 @@ def test_a_killed_rank_of_two_machines_is_restarted(training_set: Path, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_run_outlives_a_machine(training_set: Path, tmp_path: Path) -> None:
     words = ("--steps-constant", "8", "--checkpoint-every", "2")
     stays, goes = on_two_machines(training_set, tmp_path, *words, nodes="1:2")
@@ -235,10 +236,11 @@ def test_a_run_goes_on_with_another_number_of_ranks(training_set: Path, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_25_kills_half_of_them_while_a_checkpoint_is_written(training_set: Path, tmp_path: Path) -> None:
     command = [sys.executable, __file__, str(training_set), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=290, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=890, check=False)
     assert done.returncode == 0, done.stderr
     kills = json.loads(done.stdout.splitlines()[-1])
     assert kills["all"] == 25 and kills["while writing"] >= 13
