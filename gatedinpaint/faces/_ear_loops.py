@@ -15,12 +15,13 @@ _EARS = (234, 454)
 # Around each ear, in face heights from its landmark: outwards, and down the face.
 _OUTWARDS, _DOWN = (-0.25, 0.09), (-0.25, 0.60)
 _FARTHEST = 0.22 * HEIGHT  # from the outline
-_WIDEST = 4  # a line is what a disc of this radius does not fit into, pixels of the window
+_WIDEST = 3  # a line is what a disc of this radius does not fit into, pixels of the window
 _GROWN, _GAP = 1, 4  # a line is widened by the first, and joined to the cloth across twice the second
 
-# Cords are white, or as the cloth; the skin, ears and hair around them are rarely light and colourless.
-_LINE_CONTRAST = 12.0  # in L*
-_LIGHT, _COLOURLESS, _AS_CLOTH, _DARK_CLOTH = 65.0, 35.0, 12.0, 35.0
+# Cords are white, or as the cloth: lighter and paler than the skin, ears and hair around them.
+_LINE_CONTRAST = 16.0  # in L* and chroma together
+_LIGHT, _COLOURLESS, _AS_CLOTH = 54.0, 28.0, 12.0
+_DARK_CLOTH, _DARKER = 35.0, 18.0  # the cords of cloth darker than the first are darker than around them by the second
 
 
 def find_ear_loops(window: AlignedFace, cloth: Hole) -> Hole:
@@ -31,13 +32,15 @@ def find_ear_loops(window: AlignedFace, cloth: Hole) -> Hole:
     cv2 = require("cv2", "faces")
     lab = cv2.cvtColor(window.photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     lightness, colour = lab[..., 0], lab[..., 1:]
+    chroma = np.linalg.norm(colour, axis=-1)
     usual = np.median(lab[cloth], axis=0)
-    lines = cv2.morphologyEx(lightness, cv2.MORPH_TOPHAT, disc(_WIDEST)) > _LINE_CONTRAST
+    lighter = cv2.morphologyEx(lightness, cv2.MORPH_TOPHAT, disc(_WIDEST))
+    lines = lighter + cv2.morphologyEx(chroma, cv2.MORPH_BLACKHAT, disc(_WIDEST)) > _LINE_CONTRAST
     lines &= lightness > _LIGHT
-    lines &= (np.linalg.norm(colour, axis=-1) < _COLOURLESS) | (np.linalg.norm(colour - usual[1:], axis=-1) < _AS_CLOTH)
+    lines &= (chroma < _COLOURLESS) | (np.linalg.norm(colour - usual[1:], axis=-1) < _AS_CLOTH)
     if usual[0] < _DARK_CLOTH:
-        dark = cv2.morphologyEx(lightness, cv2.MORPH_BLACKHAT, disc(_WIDEST)) > _LINE_CONTRAST
-        lines |= dark & (lightness < usual[0] + 15)
+        darker = cv2.morphologyEx(lightness, cv2.MORPH_BLACKHAT, disc(_WIDEST)) > _DARKER
+        lines |= darker & (lightness < usual[0] + 15)
 
     from_cloth = cv2.distanceTransform((~cloth).astype(np.uint8), cv2.DIST_L2, 3)
     lines &= ~cloth & (from_cloth < _FARTHEST)
