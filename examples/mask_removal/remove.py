@@ -18,6 +18,9 @@ from gatedinpaint.image import read_exif
 
 ORIGIN_COLOURS = {Origin.ORIGINAL: (0, 0, 0), Origin.GUIDED: (0, 160, 80), Origin.INVENTED: (220, 60, 60)}
 
+LEAST = 0.4
+"""Smallest face that is looked for closely, as a share of the largest; smaller ones count where a glance shows them."""
+
 
 def steps_sheet(photo: np.ndarray, removal: Removal, truth: np.ndarray | None = None) -> np.ndarray:
     """What happened, one row a face: photo, hole, warped reference, result, and the truth where it is known."""
@@ -57,7 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
         type=int,
         default=20,
         metavar="N",
-        help="look for at most this many faces (default: 20); with 1 the search ends at the first, a second sooner",
+        help="look for at most this many faces (default: 20)",
+    )
+    parser.add_argument(
+        "--small-faces",
+        action="store_true",
+        help=f"look also for faces smaller than {LEAST} of the largest, passers-by perhaps: up to a second more",
     )
     parser.add_argument("--keep-location", action="store_true", help="keep where the photo was taken in the result")
     parser.add_argument("--save-steps", type=Path, metavar="PNG", help="also write a picture of all steps side by side")
@@ -78,7 +86,7 @@ def _run(options: argparse.Namespace) -> Removal:
     _check_outputs(outputs, inputs, force=options.force)
     photo = read_photo(options.photo)
     reference = read_photo(options.reference) if options.reference else None
-    landmarker = FaceLandmarker(max_faces=options.max_faces)
+    landmarker = FaceLandmarker(max_faces=options.max_faces, least=0.0 if options.small_faces else LEAST)
     removal = remove_mask(photo, load_default(), landmarker, reference=reference, faces=options.faces)
     exif = read_exif(options.photo, location=options.keep_location)
     write_photo(options.output, removal.photo, overwrite=options.force, exif=exif)

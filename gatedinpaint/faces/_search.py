@@ -24,6 +24,7 @@ Look = Callable[[Photo], list[Face]]
 LEVELS = (1.0, 0.75, 0.5, 0.3, 0.16)
 _OVERLAP = 1 / 3
 _MIN_WINDOW, _MIN_FACE = 96, 12
+_VISIBLE = 0.1  # of a window: any wider face has been seen in it
 # A face smaller than this share of the longer side gains accuracy from a second look at a crop around it.
 _PLAIN = 0.25
 # Two views of a face may differ by this mean distance, in face heights: more than those of nearly all faces with a face
@@ -31,15 +32,20 @@ _PLAIN = 0.25
 _AGREEMENT = 0.06
 
 
-def find_faces(photo: Photo, look: Look, max_faces: int) -> list[Face]:
-    """The ``max_faces`` largest faces, the largest first; looks closer only while fewer are found."""
-    plain = _PLAIN * max(photo.shape[:2])
+def find_faces(photo: Photo, look: Look, max_faces: int, *, least: float = 0.0) -> list[Face]:
+    """The ``max_faces`` largest faces, the largest first; looks closer only while fewer are found, and what is still to
+    be found may be ``least`` times as large as the largest."""
+    side = max(photo.shape[:2])
+    plain = _PLAIN * side
     found: list[Face] = []
     for candidate in look(photo):
         _keep(found, candidate if _extent(candidate) >= plain else _confirmed(photo, candidate, look))
+    largest_unseen = math.inf  # the mirrored view of the whole photo may show any
     for level in levels((photo.shape[0], photo.shape[1])):
-        if len(found) >= max_faces or level * max(photo.shape[:2]) < _MIN_WINDOW:
+        enough = least * max((_extent(face) for face in found), default=0.0) > largest_unseen
+        if len(found) >= max_faces or enough or level * side < _MIN_WINDOW:
             break
+        largest_unseen = _VISIBLE * level * side
         for candidate in _candidates(photo, look, level):
             if _extent(candidate) >= _MIN_FACE and not any(_same(candidate, other) for other in found):
                 _keep(found, _confirmed(photo, candidate, look))
@@ -64,12 +70,12 @@ class Window(NamedTuple):
 
 
 def windows(size: tuple[int, int], level: float) -> list[Window]:
-    """Overlapping windows that cover a photo of ``size`` (height, width) evenly."""
+    """Overlapping windows that cover a photo of ``size`` (height, width) evenly, three or more where one is short."""
     side = round(level * max(size))
     height, width = (min(side, length) for length in size)
 
     def starts(length: int, side: int) -> list[int]:
-        steps = math.ceil((length - side) / ((1 - _OVERLAP) * side) - 1e-9)
+        steps = max(2, math.ceil((length - side) / ((1 - _OVERLAP) * side) - 1e-9)) if length > side else 0
         return [round(step * (length - side) / max(steps, 1)) for step in range(steps + 1)]
 
     return [Window(top, left, height, width) for top in starts(size[0], height) for left in starts(size[1], width)]

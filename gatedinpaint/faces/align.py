@@ -53,8 +53,7 @@ class AlignedFace:
         """
         check_hole(hole, self.source_size, matching="the source photo")
         size = len(self.photo)
-        # Not bytes: one pixel of the hole may be less than 1/255 of a pixel of the crop.
-        share = resample(hole.astype(np.float32), self.matrix, (size, size), border="constant")
+        share = resample(hole, self.matrix, (size, size), border="constant")
         covered: Hole = share > 1e-6
         return covered
 
@@ -89,13 +88,24 @@ class AlignedFace:
             return restored
 
         to_rectangle = inverted(self.matrix) - [[0, 0, left], [0, 0, top]]
-        values = crop.astype(np.float32) if crop.dtype != np.uint8 else crop
+        values = crop.astype(np.float32) if crop.dtype not in (np.uint8, np.bool_) else crop
         values = resample(values, to_rectangle, (bottom - top, right - left), border="replicate")
-        x, y = np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32)[:, None]
-        in_crop = [row[0] * x + (row[1] * y + row[2]) for row in self.matrix.astype(np.float32)]
-        inside = np.logical_and.reduce([(value >= -0.5) & (value < edge) for value in in_crop])
-        values = values > 0.5 if crop.dtype == np.bool_ else values.astype(crop.dtype)
-        restored[top:bottom, left:right][inside] = values[inside]
+        values = values > 0.5 if crop.dtype == np.bool_ else values.astype(crop.dtype, copy=False)
+        target = restored[top:bottom, left:right]
+        # Of every row the part that lies in the crop, whose sides are four lines.
+        y = np.arange(top, bottom)
+        starts, stops = np.full(len(y), left, np.float64), np.full(len(y), right - 1, np.float64)
+        for slope, other, start in self.matrix:
+            at_zero = other * y + start
+            if abs(slope) < 1e-12:
+                stops[(at_zero < -0.5) | (at_zero >= edge)] = -1
+                continue
+            ends = (-0.5 - at_zero) / slope, (edge - at_zero) / slope
+            starts, stops = np.maximum(starts, np.minimum(*ends)), np.minimum(stops, np.maximum(*ends))
+        ends_of_rows = zip(np.ceil(starts).astype(int), np.floor(stops).astype(int), strict=True)
+        for row, (start, end) in enumerate(ends_of_rows):
+            if start <= end:
+                target[row, start - left : end + 1 - left] = values[row, start - left : end + 1 - left]
         return restored
 
 

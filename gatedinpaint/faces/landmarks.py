@@ -29,8 +29,11 @@ class FaceLandmarker:
     Args:
         model_path: the model file; by default :func:`find_face_landmarker_model` looks for it.
         max_faces: most faces to return for a photo; the largest are.
+        least: from 0 to 1. Where faces were found, the search for more goes on only as long as those may be this share
+            of the largest one's size: the people in front and not the passers-by. 0 looks for all.
 
     Raises:
+        ValueError: max_faces under 1, least out of range.
         ImportError: MediaPipe is not installed.
         FileNotFoundError: no model file was found.
 
@@ -44,11 +47,13 @@ class FaceLandmarker:
         Kartynnik et al., "Real-time facial surface geometry from monocular video on mobile GPUs", 2019.
     """
 
-    def __init__(self, model_path: str | Path | None = None, *, max_faces: int = 1) -> None:
+    def __init__(self, model_path: str | Path | None = None, *, max_faces: int = 1, least: float = 0.0) -> None:
         if max_faces < 1:
             raise ValueError(f"max_faces must be 1 or more; got {max_faces}.")
+        if not 0 <= least <= 1:
+            raise ValueError(f"least must be a share of the largest face, from 0 to 1; got {least}.")
         require("mediapipe", "faces")  # before the model is looked for, which may mean a download
-        self.max_faces = max_faces
+        self.max_faces, self.least = max_faces, least
         self._look = MediaPipe(find_face_landmarker_model(model_path), max(max_faces, _AT_A_GLANCE))
 
     @property
@@ -67,7 +72,7 @@ class FaceLandmarker:
             ValueError: the photo is not (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), or has a side under 16 or
                 over 32,766 pixels; the model file is damaged or another model.
         """
-        return find_faces(_checked(photo), self._look, self.max_faces)
+        return find_faces(_checked(photo), self._look, self.max_faces, least=self.least)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.model_path)!r}, max_faces={self.max_faces})"

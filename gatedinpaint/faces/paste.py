@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from gatedinpaint._optional import require
 from gatedinpaint.faces._checks import check_hole
 from gatedinpaint.faces._grain import missing_grain
+from gatedinpaint.faces._seam import corrected, distance_inside, seam
 from gatedinpaint.image import Hole, Photo, check_photo
 
 _Floats = NDArray[np.float32]
 
-_MAX_STEP = 48.0
-"""Largest correction of colour at the seam, in grey levels: more is cloth or hair, not skin in other light."""
+_ROWS = 64  # at a time; divides the side of the grain's tile
 
 
 def paste(
@@ -78,16 +78,12 @@ def paste(
     window = paste_window(hole, resolution)
     part, inside, drawn = photo[window], hole[window], generated[window]
     _check_values(drawn)
-    fill = drawn.astype(np.float32)
+    fill = drawn if drawn.dtype == np.uint8 else np.rint(drawn).clip(0, 255).astype(np.uint8)
     if not inside.all():
-        fill += _seam(part, fill, inside, resolution)
-    if grain:
-        fill += missing_grain(part, fill, inside, resolution, np.random.default_rng(seed))
-    if feather > 0:
-        weight = np.minimum(_distance(inside) / (feather + 1), 1)[..., None]
-        fill = weight * fill + (1 - weight) * part
-    cv2 = require("cv2", "faces")
-    result[window][inside] = cv2.add(fill, 0.0, dtype=cv2.CV_8U)[inside]  # rounds and clips
+        fill = corrected(fill, seam(part, fill, inside, resolution))
+    noise = missing_grain(part, fill, inside, resolution, np.random.default_rng(seed)) if grain else None
+    fading = distance_inside(inside) / np.float32(feather + 1) if feather > 0 else None
+    _fill(result[window], inside, fill, noise, fading)
     return result
 
 
@@ -120,53 +116,24 @@ def paste_window(hole: Hole, resolution: float = 1.0) -> tuple[slice, slice]:
     )
 
 
-def _seam(photo: Photo, fill: _Floats, hole: Hole, resolution: float) -> _Floats:
-    """The correction (H, W, 3) that closes the step at the border and fades inside, found at the generator's scale."""
+def _fill(target: Photo, inside: Hole, fill: Photo, noise: _Floats | None, fading: _Floats | None) -> None:
+    """Write the fill into a part of the photo, in place, with a tile of noise that repeats itself. ``fading`` is the
+    share of what is filled, where it is under 1."""
     cv2 = require("cv2", "faces")
-    factor = max(1.0, resolution)
-    height, width = (max(4, round(side / factor)) for side in hole.shape)
-    visible = (~hole).astype(np.uint8)
-
-    def shrink(array: _Floats) -> _Floats:
-        small: _Floats = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
-        return small
-
-    known = shrink(visible.astype(np.float32))
-    step = shrink(cv2.subtract(photo, fill, mask=visible, dtype=cv2.CV_32F)) / np.maximum(known, 1e-3)[..., None]
-    step = step.clip(-_MAX_STEP, _MAX_STEP)
-    near = cv2.dilate((known < 0.99).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    trust = known * near / (1 + (np.abs(step).mean(-1) / (_MAX_STEP / 2)) ** 2)
-    spread = _spread(step, np.where(known > 0.5, trust, 0).astype(np.float32))
-    reach = math.sqrt(float(hole.sum())) / 6 / factor
-    fading = np.exp(-_distance(known < 0.5) / reach)[..., None]
-    correction = (spread * fading).astype(np.float32)
-    enlarged: _Floats = cv2.resize(correction, (hole.shape[1], hole.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return enlarged
-
-
-def _spread(values: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Continue values (H, W, 3) to where their weight is 0: averages on ever coarser grids, refined again."""
-    cv2 = require("cv2", "faces")
-    if min(weight.shape) <= 2:
-        total = float(weight.sum())
-        mean = (values * weight[..., None]).sum((0, 1)) / max(total, 1e-6)
-        rest = np.broadcast_to(mean, values.shape)
-    else:
-        half = (max(1, weight.shape[1] // 2), max(1, weight.shape[0] // 2))
-        coarse = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
-        sums = cv2.resize(values * weight[..., None], half, interpolation=cv2.INTER_AREA)
-        known = _spread(sums / np.maximum(coarse, 1e-6)[..., None], np.minimum(4 * coarse, 1))
-        rest = cv2.resize(known, (weight.shape[1], weight.shape[0]), interpolation=cv2.INTER_LINEAR)
-    mix = np.minimum(weight, 1)[..., None]
-    blended: NDArray[np.floating] = mix * values + (1 - mix) * rest
-    return blended
-
-
-def _distance(inside: Hole) -> _Floats:
-    """Of every pixel inside, to the nearest pixel outside; 0 outside. Beyond the array counts as inside."""
-    cv2 = require("cv2", "faces")
-    distance: _Floats = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    return distance
+    height, width = inside.shape
+    if noise is not None:
+        noise = np.tile(noise, (1, -(-width // noise.shape[1]), 1))[:, :width]
+    for top in range(0, height, _ROWS):
+        rows = slice(top, min(top + _ROWS, height))
+        old, new = np.ascontiguousarray(target[rows]), np.ascontiguousarray(fill[rows])
+        if noise is not None:
+            first = top % len(noise)
+            new = cv2.add(new, noise[first : first + rows.stop - top], dtype=cv2.CV_8U)
+        if fading is not None:
+            share = np.minimum(fading[rows], 1)
+            new = cv2.blendLinear(new, old, share, 1 - share)
+        cv2.copyTo(new, inside[rows].astype(np.uint8), old)
+        target[rows] = old
 
 
 def _check(photo: Photo, generated: NDArray[Any], hole: Hole, resolution: float, feather: float) -> None:

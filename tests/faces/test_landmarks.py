@@ -175,6 +175,12 @@ def test_max_faces_under_one_is_refused() -> None:
         FaceLandmarker(max_faces=0)
 
 
+@pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
+def test_least_out_of_range_is_refused(least: float) -> None:
+    with pytest.raises(ValueError, match="least must be a share of the largest face, from 0 to 1; got"):
+        FaceLandmarker(least=least)
+
+
 def test_a_failure_inside_mediapipe_does_not_poison_the_next_photo(photo: Photo) -> None:
     landmarker = FaceLandmarker()
     landmarker.detect(photo)

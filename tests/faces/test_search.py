@@ -117,7 +117,7 @@ def test_what_the_mirror_does_not_confirm_is_no_face() -> None:
 def test_no_face_costs_a_bounded_number_of_looks() -> None:
     look, looks = detector()
     assert find_faces(np.zeros((900, 1200, 3), np.uint8), look, 5) == []
-    assert len(looks) == 1 + 1 + 2 * 2 + 3 * 2 + 5 * 4 + 9 * 7  # the photo, its mirror image, four levels of windows
+    assert len(looks) == 1 + 1 + 3 * 2 + 3 * 3 + 5 * 4 + 9 * 7  # the photo, its mirror image, four levels of windows
 
 
 def test_a_face_only_seen_in_the_mirror_is_given_unmirrored() -> None:
@@ -140,3 +140,17 @@ def test_the_two_views_may_differ_by_six_hundredths(shift: float, faces: int) ->
     # A detector that is off by (d, d) in the view is off by (-d, d) in the mirrored one: 2 d apart, of a height of 99.
     look, _ = detector()
     assert len(find_faces(scene((500, 400, 100)), _shifted(look, shift), 1)) == faces
+
+
+def test_least_ends_the_search_where_only_passers_by_are_left() -> None:
+    photo = scene((100, 100, 127), (900, 700, 40), size=(900, 1000))
+    for least, sides in ((0.0, [126, 39]), (0.3, [126, 39]), (0.8, [126])):
+        look, looks = detector()
+        found = find_faces(photo, look, 5, least=least)
+        assert [round(float(np.ptp(face.landmarks[[10, 152], 1]))) for face in found] == sides
+        if least == 0.8:
+            # One glance, a closer look at the face in two views, and one at the mirrored photo.
+            assert len(looks) <= 5
+    look, _ = detector()
+    (face,) = find_faces(scene((900, 700, 24)), look, 5, least=1.0)  # a small one alone is not small beside another
+    assert float(np.ptp(face.landmarks[[10, 152], 1])) == pytest.approx(23)
