@@ -15,6 +15,7 @@ from gatedinpaint.layers import (
     SPDResBlock,
     gate_saturation,
     init_weights,
+    minimal_filtering,
     spectral_norm,
 )
 from gatedinpaint.losses import (
@@ -116,6 +117,7 @@ __all__ = [
     "load_deepfillv2_weights",
     "load_model",
     "masked_l1_loss",
+    "minimal_filtering",
     "optimize_for_inference",
     "perceptual_loss",
     "photo_to_image",

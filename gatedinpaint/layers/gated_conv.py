@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image
-from gatedinpaint.layers._border_conv import BorderConv2d
+from gatedinpaint._conv2d import Conv2d, as_laid_out
 from gatedinpaint.layers._geometry import PaddingMode, checked_geometry
 from gatedinpaint.layers._light_gates import GATES, Gate, light_gate
 from gatedinpaint.layers.spectral_norm import spectral_norm as normalize_spectrum
@@ -114,8 +114,7 @@ class GatedConv2d(nn.Module):
         filters = 2 * out_channels if gate == "full" else out_channels
         # Kept here: whoever replaces ``conv``, for example by an adapter around it, need not have them.
         self.in_channels, self.groups, self.geometry = in_channels, groups, geometry
-        convolution = nn.Conv2d if padding_mode == "zeros" else BorderConv2d
-        self.conv = convolution(in_channels, filters, groups=groups, bias=bias, **geometry._asdict())
+        self.conv = Conv2d(in_channels, filters, groups=groups, bias=bias, **geometry._asdict())
         self.gate_conv = (
             None
             if gate == "full"
@@ -137,8 +136,8 @@ class GatedConv2d(nn.Module):
         if self.norm is not None:
             self.geometry.check_norm(x, self.norm)
         if self.gate_conv is None:
-            return self._gated(*self._halves(self.conv(x)))
-        return self._gated(self.conv(x), self.gate_conv(x))
+            return as_laid_out(self._gated(*self._halves(self.conv(x))), x)
+        return as_laid_out(self._gated(self.conv(x), self.gate_conv(x)), x)
 
     def _gated(self, feature: Tensor, gate: Tensor) -> Tensor:
         """y of the results of the two convolutions, both (B, out_channels, H', W')."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from gatedinpaint._checks import check_count, check_image
+from gatedinpaint._conv2d import Conv2d
 from gatedinpaint.layers._enlarged_conv import enlarged_conv2d
 from gatedinpaint.layers.gated_conv import GatedConv2d
 
@@ -90,7 +91,7 @@ class GatedUpsample2d(nn.Module):
         if type(self.gated_conv) is not GatedConv2d or self.gated_conv.gate_conv is not None:
             return False
         conv = self.gated_conv.conv
-        if parametrize.type_before_parametrizations(conv) is not nn.Conv2d:
+        if parametrize.type_before_parametrizations(conv) is not Conv2d:
             return False
         geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
         if geometry != ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros"):

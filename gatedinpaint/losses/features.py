@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image
+from gatedinpaint._conv2d import Conv2d, keep_filters
 from gatedinpaint._optional import require
 from gatedinpaint._weights_file import read_weights
 from gatedinpaint.losses._near_hole import box_of, features_near_hole
@@ -93,6 +94,7 @@ class VGGFeatures(nn.Module):
         self.eval()
         # Forward and gradient of the image are faster so; the gradient of weights, which is not, is never taken.
         self.to(memory_format=torch.channels_last)
+        keep_filters(self)
         # x01 = (x - low) / (high - low), then (x01 - mean) / std, as one shift and one scale.
         mean = [low + (high - low) * value for value in _MEAN]
         std = [(high - low) * value for value in _STD]
@@ -169,7 +171,7 @@ def _build(convolutions: tuple[int, ...]) -> tuple[nn.Sequential, tuple[int, ...
         levels.append(len(layers) + 1)
         for _ in range(count):
             # On "meta" nothing is drawn: making the network must not move the caller's random state.
-            layers += [nn.Conv2d(in_channels, channels, 3, padding=1, device="meta"), nn.ReLU(inplace=True)]
+            layers += [Conv2d(in_channels, channels, 3, padding=1, device="meta"), nn.ReLU(inplace=True)]
             in_channels = channels
     return nn.Sequential(*layers).to_empty(device="cpu"), tuple(levels)
 

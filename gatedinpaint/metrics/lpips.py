@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image, check_same_shape
+from gatedinpaint._conv2d import Conv2d, keep_filters
 from gatedinpaint._optional import require
 from gatedinpaint.metrics._inputs import check_range
 
@@ -70,6 +71,10 @@ class LPIPS(nn.Module):
             ) from error
         self.scaling: nn.Module = model.scaling_layer
         self.trunk: nn.Module = model.net.to(memory_format=torch.channels_last)
+        for layer in self.trunk.modules():
+            if type(layer) is nn.Conv2d:
+                layer.__class__ = Conv2d
+        keep_filters(self.trunk)
         self.weights: nn.ModuleList = model.lins
         self.requires_grad_(False)
         self.eval()

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_count, check_image, check_mask
+from gatedinpaint._conv2d import Conv2d
 from gatedinpaint.layers import GatedConv2d, GatedUpsample2d, MultiScaleSelfAttention, SPDResBlock, init_weights
-from gatedinpaint.layers._border_conv import BorderConv2d
 from gatedinpaint.masks import composite
 from gatedinpaint.models._padding import crop, pad_to_multiple
 
@@ -128,7 +128,7 @@ class RefineNet(nn.Module):
         self.join_4 = _convolution(4 * c + 2 * c, 4 * c, 3)
         self.up_2 = _convolution(4 * c, 2 * c, 3)
         self.up_1 = _convolution(2 * c, c, 3)
-        self.to_rgb = BorderConv2d(c, 3, 7, padding=3, padding_mode="replicate")
+        self.to_rgb = Conv2d(c, 3, 7, padding=3, padding_mode="replicate")
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, in_channels, H, W) → image (B, 3, H, W), embedding (B, 16c)."""
@@ -242,8 +242,7 @@ class InpaintGenerator(nn.Module):
 def _convolution(in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1) -> nn.Sequential:
     padding = (kernel_size - 1) // 2
     return nn.Sequential(
-        BorderConv2d(in_channels, out_channels, kernel_size, stride, padding, padding_mode="replicate"),
-        nn.LeakyReLU(0.2),
+        Conv2d(in_channels, out_channels, kernel_size, stride, padding, padding_mode="replicate"), nn.LeakyReLU(0.2)
     )
 
 

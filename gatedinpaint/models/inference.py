@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from gatedinpaint._conv2d import keep_filters
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -38,6 +40,7 @@ def optimize_for_inference(network: Network) -> Network:
     for module in list(fast.modules()):
         if parametrize.is_parametrized(module):
             _compute_weights(module)
+    keep_filters(fast)
     on_cpu = all(parameter.device.type == "cpu" for parameter in fast.parameters())
     # With AVX-512 both layouts convolve at the machine's limit, and the enlarging layers are cheaper in the plain one.
     plain = on_cpu and torch.backends.cpu.get_cpu_capability() == "AVX512"

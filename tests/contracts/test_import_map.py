@@ -14,16 +14,18 @@ ROOT = Path(__file__).resolve().parents[2]
 # Each part of the package, and the other parts it may import. A part may always import itself.
 ALLOWED = {
     "_checks": set(),
+    "_conv2d": {"_minimal_filtering"},
+    "_minimal_filtering": set(),
     "_optional": set(),
     "_weights_file": set(),
     "image": {"_checks", "_optional"},
     "masks": {"_checks", "_optional"},
-    "layers": {"_checks", "_optional"},
+    "layers": {"_conv2d", "_checks", "_optional"},
     "warp": {"_checks", "_optional"},
-    "models": {"layers", "masks", "_checks", "_weights_file"},
-    "losses": {"image", "_checks", "_optional", "_weights_file"},
+    "models": {"_conv2d", "layers", "masks", "_checks", "_weights_file"},
+    "losses": {"_conv2d", "image", "_checks", "_optional", "_weights_file"},
     "faces": {"warp", "masks", "image", "_checks", "_optional"},
-    "metrics": {"image", "masks", "_checks", "_optional", "_weights_file"},
+    "metrics": {"_conv2d", "image", "masks", "_checks", "_optional", "_weights_file"},
     "export": {"_checks", "_optional"},
     "__init__": {"layers", "models", "losses", "warp", "masks", "image"},
 }

@@ -23,6 +23,7 @@ _WITHOUT_GRADIENT = {
     "draws its own result": ("box_mask", "free_form_mask", "init_weights", "irregular_mask"),
     "reads or writes a network": ("export_onnx", "load_deepfillv2_weights", "load_model", "save_model"),
     "makes a network that only predicts": ("optimize_for_inference",),
+    "chooses how something is computed": ("minimal_filtering",),
     "keeps what it is given detached": ("NegativeQueue",),
     "measures and gives numbers": (
         "FID",

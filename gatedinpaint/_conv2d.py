@@ -1,0 +1,149 @@
+"""``torch.nn.Conv2d`` that multiplies less where that is faster."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
+
+_mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
+
+# Costs in multiplications of a plain convolution, fitted to `python -m benchmarks.filtering` with AVX-512. Those in
+# products of matrices are dearer; channels cost two transforms; a filter that is not kept costs one at every pass.
+_PER_PRODUCT = 1.9
+_PER_CHANNEL = 68.0
+_PER_FILTER = 3000.0
+_WORTH_IT = 0.95
+
+
+@contextmanager
+def minimal_filtering(mode: Literal["auto", "always", "never"]) -> Iterator[None]:
+    """Choose inside the block how the 3×3 convolutions of this package are computed on a CPU, in float32.
+
+    By minimal filtering (Winograd) they need a quarter of the multiplications, and transforms besides. Results differ
+    from those of plain summation by rounding, about 2e-6 of the largest.
+
+    Args:
+        mode: ``"auto"``, where it is faster (what happens outside of any block); ``"always"``, wherever it can be done:
+            stride 1, no groups, nothing traced or compiled, no autocast; ``"never"``.
+
+    Raises:
+        ValueError: another mode.
+
+    Example:
+        >>> from gatedinpaint import GatedConv2d
+        >>> layer, x = GatedConv2d(64, 64, 3), torch.randn(1, 64, 32, 32)
+        >>> with torch.no_grad(), minimal_filtering("never"):
+        ...     exact = layer(x)
+        >>> torch.allclose(layer(x), exact, atol=1e-4)
+        True
+    """
+    if mode not in ("auto", "always", "never"):
+        raise ValueError(f'mode must be "auto", "always" or "never"; got {mode!r}.')
+    token = _mode.set(mode)
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
+class Conv2d(nn.Conv2d):
+    """:class:`torch.nn.Conv2d`, with the same parameters, names and results, at less cost.
+
+    - In float32 on a CPU by minimal filtering, where that is faster; the result then lies in channels_last.
+    - Under autocast the border is made in the autocast's own type. PyTorch sends ``F.pad(mode="replicate")`` to float32
+      there: it enlarges the map, pads, and rounds again, although padding computes nothing.
+
+    Example:
+        >>> layer = Conv2d(3, 4, 3, padding=1, padding_mode="replicate")
+        >>> x = torch.randn(1, 3, 8, 8)
+        >>> torch.equal(layer(x), nn.Conv2d.forward(layer, x))
+        True
+    """
+
+    keeps_filters = False
+    """Transform the weight once, until it changes otherwise than through ``.data``: for weights that stay."""
+    _kept: tuple[Tensor, int, Tensor] | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
+        if self._filters(input, self.weight):
+            return self._filtered(input)
+        kind = input.device.type
+        if self.padding_mode == "zeros" or torch.compiler.is_compiling() or not torch.is_autocast_enabled(kind):
+            return super().forward(input)
+        with torch.autocast(kind, enabled=False):
+            padded = F.pad(
+                input.to(torch.get_autocast_dtype(kind)), self._reversed_padding_repeated_twice, self.padding_mode
+            )
+        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def _filtered(self, x: Tensor) -> Tensor:
+        weight, padding = self.weight, int(self.padding[0])
+        if self.padding_mode != "zeros":
+            x, padding = F.pad(x, [padding] * 4, self.padding_mode), 0
+        points = self._points(weight) if self.keeps_filters else None
+        return filtered_conv2d(x, weight, self.bias, padding=padding, dilation=self.dilation[0], points=points)
+
+    def _points(self, weight: Tensor) -> Tensor | None:
+        if weight.is_inference():  # does not count its changes
+            return None
+        if self._kept is None or self._kept[0] is not weight or self._kept[1] != weight._version:
+            self._kept = (weight, weight._version, filter_points(weight.detach()))
+        return self._kept[2]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}  # type: ignore[no-untyped-call]
+
+    def _filters(self, x: Tensor, weight: Tensor) -> bool:
+        """Whether minimal filtering can be used, and is wanted."""
+        mode = _mode.get()
+        if mode == "never" or self.kernel_size != (3, 3) or self.stride != (1, 1) or self.groups != 1:
+            return False
+        if self.dilation[0] != self.dilation[1] or self.padding[0] != self.padding[1] or isinstance(self.padding, str):
+            return False
+        if (
+            torch.compiler.is_compiling()
+            or torch._C._get_tracing_state() is not None
+            or torch._C._are_functorch_transforms_active()
+        ):
+            return False
+        if torch.is_autocast_enabled("cpu") or torch.autograd.forward_ad._current_level >= 0:
+            return False
+        if not (_is_plain(x) and _is_plain(weight)):
+            return False
+        return mode == "always" or self._is_faster(x)
+
+    def _is_faster(self, x: Tensor) -> bool:
+        dilation, padding = self.dilation[0], int(self.padding[0])
+        height, width = (side + 2 * padding - 2 * dilation for side in x.shape[2:])
+        tiles = x.shape[0] * dilation**2 * -(-height // (4 * dilation)) * -(-width // (4 * dilation))
+        products, channels = self.in_channels * self.out_channels, self.in_channels + self.out_channels
+        fewer = tiles * 36 * (_PER_PRODUCT * products + _PER_CHANNEL * channels)
+        if not self.keeps_filters:
+            fewer += _PER_FILTER * products
+        return fewer < _WORTH_IT * x.shape[0] * height * width * 9 * products
+
+
+def keep_filters(network: nn.Module) -> None:
+    """Let every :class:`Conv2d` of a network whose weights stay as they are transform its weight once only."""
+    for module in network.modules():
+        if isinstance(module, Conv2d):
+            module.keeps_filters = True
+
+
+def _is_plain(x: Tensor) -> bool:
+    """No subclass that stands for something else, such as a traced tensor."""
+    return type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def as_laid_out(y: Tensor, x: Tensor) -> Tensor:
+    """y, in plain layout if x is so and y is channels_last."""
+    if torch.compiler.is_compiling() or not x.is_contiguous() or not y.is_contiguous(memory_format=torch.channels_last):
+        return y
+    return y.contiguous()

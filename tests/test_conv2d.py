@@ -1,0 +1,182 @@
+"""When our Conv2d multiplies less, and when it must not."""
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import forward_ad
+from torch.nn.utils import prune
+from torch.utils.flop_counter import FlopCounterMode
+
+from gatedinpaint import GatedConv2d, minimal_filtering
+from gatedinpaint._conv2d import Conv2d, keep_filters
+
+
+def multiplications(run: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def layer_and_input(**options: object) -> tuple[Conv2d, torch.Tensor]:
+    torch.manual_seed(0)
+    return Conv2d(8, 8, 3, **{"padding": 1, **options}), torch.randn(2, 8, 16, 16)
+
+
+def filters(layer: nn.Module, x: torch.Tensor) -> bool:
+    """Whether the layer goes another way when told to do so wherever it can."""
+    with minimal_filtering("never"):
+        plain = multiplications(lambda: layer(x))
+    with minimal_filtering("always"):
+        ours = multiplications(lambda: layer(x))
+    return ours != plain
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bias": False},
+        {"dilation": 2, "padding": 2},
+        {"padding": 0},
+        {"padding_mode": "replicate"},
+        {"padding_mode": "reflect", "padding": 3},
+        {"padding_mode": "circular"},
+    ],
+    ids=str,
+)
+def test_goes_another_way_and_gives_the_same(options: dict) -> None:
+    layer, x = layer_and_input(**options)
+    assert filters(layer, x)
+    with minimal_filtering("always"):
+        torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"stride": 2}, {"groups": 2}, {"kernel_size": 1}, {"dilation": (1, 2)}, {"padding": (1, 0)}, {"padding": "same"}],
+    ids=str,
+)
+def test_other_convolutions_stay_plain(options: dict) -> None:
+    torch.manual_seed(0)
+    layer = Conv2d(8, 8, **{"kernel_size": 3, "padding": 1, **options})
+    assert not filters(layer, torch.randn(2, 8, 16, 16))
+
+
+def test_other_numbers_stay_plain() -> None:
+    layer, x = layer_and_input()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not filters(layer, x)
+    for dtype in (torch.float64, torch.bfloat16):
+        assert not filters(layer.to(dtype), x.to(dtype))
+    assert multiplications(lambda: layer.to("meta")(x.to("meta", torch.bfloat16))) == 2 * 512 * 72 * 8
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # deprecated, still in use
+def test_transformed_and_traced_calls_stay_plain() -> None:
+    layer, x = layer_and_input()
+    with minimal_filtering("always"):
+        want = nn.Conv2d.forward(layer, x)
+        mapped = torch.vmap(layer)(x[:, None])[:, 0]
+        _, tangent = torch.func.jvp(layer, (x,), (torch.ones_like(x),))
+        with forward_ad.dual_level():
+            same = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, torch.ones_like(x)))).tangent
+        traced = torch.jit.trace(layer, x)
+        exported = torch.export.export(layer, (x,))
+    torch.testing.assert_close(mapped, want, rtol=0, atol=1e-6)
+    torch.testing.assert_close(tangent, nn.Conv2d.forward(layer, torch.ones_like(x)) - layer.bias[:, None, None])
+    torch.testing.assert_close(same, tangent)
+    assert "conv" in str(traced.graph)
+    assert "bmm" not in str(traced.inlined_graph)
+    assert any("conv2d" in str(node.target) for node in exported.graph.nodes)
+
+
+def test_only_where_it_is_faster() -> None:
+    wide, narrow = Conv2d(128, 256, 3, padding=1), Conv2d(4, 8, 3, padding=1)
+    for layer, channels, less in ((wide, 128, True), (narrow, 4, False)):
+        x = torch.randn(1, channels, 64, 64)
+        with torch.no_grad():
+            auto = multiplications(lambda layer=layer, x=x: layer(x))
+            with minimal_filtering("never"):
+                plain = multiplications(lambda layer=layer, x=x: layer(x))
+        assert (auto < plain) is less
+
+
+def test_what_is_changed_afterwards_counts() -> None:
+    layer, x = layer_and_input()
+    with minimal_filtering("always"):
+        layer.register_forward_hook(lambda _module, _inputs, y: y + 1)
+        prune.l1_unstructured(layer, "weight", 0.9)
+        torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x) + 1, rtol=0, atol=1e-5)
+
+
+def test_kept_filters_follow_the_weight() -> None:
+    layer, x = layer_and_input()
+    keep_filters(nn.Sequential(layer))
+    other, _ = layer_and_input()
+
+    def check() -> None:
+        with minimal_filtering("always"):
+            torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x), rtol=0, atol=1e-4)
+
+    check()
+    kept = layer._kept
+    check()
+    assert layer._kept is kept
+    with torch.no_grad():
+        layer.weight.mul_(2)
+    check()
+    other.weight.data.neg_()
+    layer.load_state_dict(other.state_dict())
+    check()
+    layer.load_state_dict({key: 3 * value for key, value in other.state_dict().items()}, assign=True)
+    check()
+    layer.weight = nn.Parameter(torch.randn_like(layer.weight))
+    check()
+
+
+def test_kept_filters_are_no_part_of_a_copy_or_a_file() -> None:
+    layer, x = layer_and_input()
+    keep_filters(layer)
+    with minimal_filtering("always"):
+        want = layer(x)
+        for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+            assert again._kept is None
+            assert again.keeps_filters
+            torch.testing.assert_close(again(x), want, rtol=0, atol=0)
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+def test_weights_made_in_inference_mode() -> None:
+    with torch.inference_mode(), minimal_filtering("always"):
+        layer, x = layer_and_input()
+        keep_filters(layer)
+        torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x), rtol=0, atol=1e-5)
+    trained, x = layer_and_input()  # nothing of inference mode stays behind
+    with minimal_filtering("always"):
+        trained(x).sum().backward()
+    assert trained.weight.grad is not None
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_gated_layer_gives_back_the_layout_of_x(layout: torch.memory_format) -> None:
+    layer, x = GatedConv2d(8, 8, 3), torch.randn(2, 8, 16, 16).contiguous(memory_format=layout)
+    with minimal_filtering("always"):
+        assert layer(x).is_contiguous(memory_format=layout)
+
+
+def test_modes_nest_and_end_with_their_block() -> None:
+    layer, x = layer_and_input()
+    with minimal_filtering("always"):
+        with minimal_filtering("never"):
+            plain = multiplications(lambda: layer(x))
+        assert multiplications(lambda: layer(x)) != plain
+    assert multiplications(lambda: layer(x)) == plain
+
+
+def test_unknown_mode() -> None:
+    with pytest.raises(ValueError, match='mode must be "auto", "always" or "never"; got \'often\''):
+        minimal_filtering("often").__enter__()
