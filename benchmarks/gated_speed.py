@@ -21,6 +21,7 @@ class TwoConvolutions(nn.Module):
         super().__init__()
         self.feature, self.gate = copy.deepcopy(fused.conv), copy.deepcopy(fused.conv)
         for part, convolution in enumerate((self.feature, self.gate)):
+            convolution.__class__ = nn.Conv2d  # as PyTorch computes it
             convolution.out_channels //= 2
             for name, parameter in fused.conv.named_parameters():
                 setattr(convolution, name, nn.Parameter(parameter.detach().chunk(2)[part].clone()))
@@ -32,12 +33,14 @@ class TwoConvolutions(nn.Module):
 
 
 def written_out(module: nn.Module) -> nn.Module:
-    """A copy in which every gated convolution is two, and every enlargement is made before the convolution."""
+    """A copy of plain convolutions, two for every gated one, in which every enlargement is made beforehand."""
     if isinstance(module, GatedConv2d):
         return TwoConvolutions(module)
     if isinstance(module, GatedUpsample2d):
         return nn.Sequential(nn.Upsample(scale_factor=module.scale_factor), TwoConvolutions(module.gated_conv))
     module = copy.deepcopy(module)
+    if isinstance(module, nn.Conv2d):
+        module.__class__ = nn.Conv2d
     for name, child in module.named_children():
         setattr(module, name, written_out(child))
     if isinstance(module, SPDResBlock):  # it asks its layers for their channels

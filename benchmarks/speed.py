@@ -2,7 +2,7 @@
 
 Run it on an idle machine. The cases stand in ``benchmarks/*_speed.py``, the way of measuring in ``timing.py``.
 
-    python -m benchmarks.speed [--quick] [--only NAME ...] [--threads N] [--output FILE]
+    python -m benchmarks.speed [--quick] [--only NAME ...] [--skip NAME ...] [--threads N] [--output FILE]
 """
 
 import argparse
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Speed and memory of the building blocks, against plain forms.")
     parser.add_argument("--quick", action="store_true", help="small inputs, three runs: does everything work?")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="cases whose name contains one of these")
+    parser.add_argument(
+        "--skip", nargs="+", metavar="NAME", default=[], help="not those whose name contains one of these"
+    )
     parser.add_argument("--threads", type=int, help="threads of torch; by default what torch chooses")
     parser.add_argument(
         "--output",
@@ -50,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cases = [case for case in cases if any(part in case.name for part in options.only)]
         if not cases:
             parser.error(f"no case is called {' or '.join(options.only)}; there are {names}")
+    cases = [case for case in cases if not any(part in case.name for part in options.skip)]
     repeats = 3 if options.quick else 9
     rows = []
     for case in cases:

@@ -142,8 +142,8 @@ def _is_plain(x: Tensor) -> bool:
     return type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu" and x.dtype == torch.float32
 
 
-def as_laid_out(y: Tensor, x: Tensor) -> Tensor:
-    """y, in plain layout if x is so and y is channels_last."""
-    if torch.compiler.is_compiling() or not x.is_contiguous() or not y.is_contiguous(memory_format=torch.channels_last):
+def undo_layout(y: Tensor, x: Tensor, layer: nn.Module) -> Tensor:
+    """y in plain layout if that is what ``torch.nn.Conv2d`` would have made of x: neither x nor its weight is other."""
+    if torch.compiler.is_compiling() or not isinstance(layer, Conv2d):
         return y
-    return y.contiguous()
+    return y.contiguous() if x.is_contiguous() and layer.weight.is_contiguous() else y

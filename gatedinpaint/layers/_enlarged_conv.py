@@ -16,19 +16,25 @@ def enlarged_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     The same in columns: 2×2 filters, four times as many, whose results interleave.
 
     Shapes:
-        x (B, C, H, W), weight (D, C, 3, 3), bias (D) → (B, D, 2H, 2W), contiguous.
+        x (B, C, H, W), weight (D, C, 3, 3), bias (D) → (B, D, 2H, 2W), in the memory layout of x.
     """
     height, width = x.shape[2:]
     filters = _add_taps(_add_taps(weight, dim=2), dim=4)  # (2, 2, D, C, 2, 2): column's phase, row's phase, filter
     biases = None if bias is None else bias.repeat(4)
     y = F.conv2d(x, filters.flatten(0, 2), biases, padding=1)  # one row and column more than each phase needs
+    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    channels, rows, columns = (3, 1, 2) if channels_last else (1, 2, 3)  # where they stand in memory
+    if channels_last:
+        y = y.permute(0, 2, 3, 1)
     phases = [
-        y.chunk(2, 1)[column].chunk(2, 1)[row][..., row : row + height, column : column + width]
+        y.chunk(2, channels)[column].chunk(2, channels)[row].narrow(rows, row, height).narrow(columns, column, width)
         for row in (0, 1)
         for column in (0, 1)
     ]
-    rows = [torch.stack(phases[:2], dim=-1), torch.stack(phases[2:], dim=-1)]
-    return torch.stack(rows, dim=3).flatten(4, 5).flatten(2, 3)
+    # Interleaved along the columns, then along the rows.
+    halves = [torch.stack(phases[:2], dim=columns + 1), torch.stack(phases[2:], dim=columns + 1)]
+    enlarged = torch.stack(halves, dim=rows + 1).flatten(columns + 1, columns + 2).flatten(rows, rows + 1)
+    return enlarged.permute(0, 3, 1, 2) if channels_last else enlarged
 
 
 def _add_taps(weight: Tensor, *, dim: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image
-from gatedinpaint._conv2d import Conv2d, as_laid_out
+from gatedinpaint._conv2d import Conv2d, undo_layout
 from gatedinpaint.layers._geometry import PaddingMode, checked_geometry
 from gatedinpaint.layers._light_gates import GATES, Gate, light_gate
 from gatedinpaint.layers.spectral_norm import spectral_norm as normalize_spectrum
@@ -136,8 +136,10 @@ class GatedConv2d(nn.Module):
         if self.norm is not None:
             self.geometry.check_norm(x, self.norm)
         if self.gate_conv is None:
-            return as_laid_out(self._gated(*self._halves(self.conv(x))), x)
-        return as_laid_out(self._gated(self.conv(x), self.gate_conv(x)), x)
+            y = self._gated(*self._halves(self.conv(x)))
+        else:
+            y = self._gated(self.conv(x), self.gate_conv(x))
+        return undo_layout(y, x, self.conv)
 
     def _gated(self, feature: Tensor, gate: Tensor) -> Tensor:
         """y of the results of the two convolutions, both (B, out_channels, H', W')."""

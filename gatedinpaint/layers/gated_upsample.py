@@ -16,10 +16,11 @@ from gatedinpaint.layers.gated_conv import GatedConv2d
 class GatedUpsample2d(nn.Module):
     """Enlarge, then apply a gated convolution: the decoder's step, without a transposed convolution's checkerboard.
 
-    With the default options the enlarged map is never made: on a CPU, for contiguous x, the same sums are computed on
-    the small map, with taps that meet the same pixel added beforehand. This needs 4/9 of the operations. It reads the
-    weights of ``gated_conv.conv`` without calling it, and so is not taken where a call would do more: with a hook on
-    either (pruning is one), or another module in place of either. Hooks set for all modules at once are not called.
+    With the default options the enlarged map is never made: on a CPU, for x in plain layout or channels_last, the same
+    sums are computed on the small map, with taps that meet the same pixel added beforehand. This needs 4/9 of the
+    operations. It reads the weights of ``gated_conv.conv`` without calling it, and so is not taken where a call would
+    do more: with a hook on either (pruning is one), or another module in place of either. Hooks set for all modules at
+    once are not called.
 
     Args:
         in_channels: channels of x.
@@ -68,8 +69,8 @@ class GatedUpsample2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, scale · H, scale · W)."""
         check_image(x, name="x", channels=self.in_channels)
-        # In channels_last interleaving costs what the convolution saves; a traced graph should stay the plain one.
-        if not torch.compiler.is_compiling() and x.device.type == "cpu" and x.is_contiguous() and self._may_add_taps():
+        # A traced graph should stay the plain one.
+        if not torch.compiler.is_compiling() and x.device.type == "cpu" and _is_dense(x) and self._may_add_taps():
             conv = self.gated_conv.conv
             return self.gated_conv._gated(*self.gated_conv._halves(enlarged_conv2d(x, conv.weight, conv.bias)))
         align_corners = None if self.mode == "nearest" else False
@@ -97,6 +98,10 @@ class GatedUpsample2d(nn.Module):
         if geometry != ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros"):
             return False
         return _call_is_forward(self.gated_conv) and _call_is_forward(conv)
+
+
+def _is_dense(x: Tensor) -> bool:
+    return x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
 
 
 def _call_is_forward(module: nn.Module) -> bool:

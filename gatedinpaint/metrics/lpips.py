@@ -107,7 +107,7 @@ class LPIPS(nn.Module):
 
     def _features(self, image: Tensor) -> list[Tensor]:
         with torch.autocast(image.device.type, enabled=False):
-            return list(self.trunk(self.scaling(image.contiguous(memory_format=torch.channels_last))))
+            return list(self.trunk(self.scaling(image).contiguous(memory_format=torch.channels_last)))
 
     def _checked(self, image: Tensor, name: str) -> Tensor:
         check_image(image, name=name)

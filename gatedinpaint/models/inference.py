@@ -13,11 +13,14 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def optimize_for_inference(network: Network) -> Network:
-    """A copy of ``network`` that only predicts; its results agree to rounding.
+    """A copy of ``network`` that only predicts; its results agree to 1e-4, usually 1e-5.
 
     - Weights behind a parametrization (spectral norm) are computed once, not at every pass.
-    - Except on CPUs with AVX-512, convolution weights lie channels_last, and with them all maps between the layers and
-      the results: AVX2 convolves faster so, and so should GPUs with tensor cores (not measured).
+    - Weights that :func:`minimal_filtering` transforms are transformed at the first pass and kept, which takes four
+      times their memory more; so it pays for more layers. Whoever changes the copy's weights in place must not do it
+      through ``.data``, which the copy cannot see.
+    - Convolution weights lie channels_last, and with them all maps between the layers and the results: CPUs convolve
+      faster so, and so should GPUs with tensor cores (not measured).
     - Nothing is kept for a backward pass: the copy has no gradient.
 
     The copy is for use, the network for training and for :func:`save_model`.
@@ -41,10 +44,7 @@ def optimize_for_inference(network: Network) -> Network:
         if parametrize.is_parametrized(module):
             _compute_weights(module)
     keep_filters(fast)
-    on_cpu = all(parameter.device.type == "cpu" for parameter in fast.parameters())
-    # With AVX-512 both layouts convolve at the machine's limit, and the enlarging layers are cheaper in the plain one.
-    plain = on_cpu and torch.backends.cpu.get_cpu_capability() == "AVX512"
-    return fast.to(memory_format=torch.contiguous_format if plain else torch.channels_last)
+    return fast.to(memory_format=torch.channels_last)
 
 
 def _compute_weights(module: nn.Module) -> None:

@@ -161,12 +161,12 @@ class ThinPlateSpline:
             columns, rows, half_weights = columns.float(), rows.float(), half_weights.float()
         blocks = []
         step = max(_BLOCK // columns.numel(), 1)
-        for row, affine_row in zip(torch.split(rows, step, 1), torch.split(affine_y, step, 1), strict=True):
+        for row in torch.split(rows, step, 1):
             squared = row[:, :, None] + columns[:, None]
             kernels = squared.log() * squared
-            bending = (half_weights.T @ kernels.flatten(1)).reshape(2, -1, width)
-            blocks.append((bending + affine_x[:, None] + affine_row[:, :, None]).permute(1, 2, 0))
-        return torch.cat(blocks)[None]
+            blocks.append((half_weights.T @ kernels.flatten(1)).reshape(2, -1, width))
+        xy = torch.cat(blocks, 1) + affine_x[:, None]
+        return xy.add_(affine_y[:, :, None]).permute(1, 2, 0).contiguous()[None]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.source)} control points)"

@@ -51,8 +51,10 @@ def test_part_of_the_cases_does_not_replace_the_results(monkeypatch: pytest.Monk
     monkeypatch.setattr(speed, "all_cases", lambda quick: [one("a"), one("b")])
     speed.main(["--only", "b"])
     assert list(tmp_path.iterdir()) == []
-    speed.main([])
-    assert [row["case"] for row in json.loads((tmp_path / "speed.json").read_text("utf-8"))["rows"]] == ["a", "b"]
+    for skipped, left in (([], ["a", "b"]), (["--skip", "b"], ["a"])):
+        speed.main(skipped)
+        rows = json.loads((tmp_path / "speed.json").read_text("utf-8"))["rows"]
+        assert [row["case"] for row in rows] == left
 
 
 def test_case_without_its_package_is_skipped_with_the_reason(

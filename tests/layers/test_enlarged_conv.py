@@ -30,6 +30,14 @@ def test_equals_interpolation_then_convolution(
     torch.testing.assert_close(y, written_out(x, weight, bias), rtol=0, atol=tolerance)
 
 
+def test_y_has_the_layout_of_x() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 3, 5, 4).contiguous(memory_format=torch.channels_last), torch.randn(5, 3, 3, 3)
+    y = enlarged_conv2d(x, weight, None)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y, written_out(x, weight, None), rtol=0, atol=1e-5)
+
+
 def test_by_hand() -> None:
     # One row, kernel (1, 10, 100) across its middle: x = 2, 3 is enlarged to 2 2 3 3.
     weight = torch.zeros(1, 1, 3, 3)
