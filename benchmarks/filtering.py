@@ -3,8 +3,8 @@
     python -m benchmarks.filtering [--threads N]
 
 prints milliseconds of a gated layer without and with minimal filtering, for inference with weights transformed at every
-pass and kept, and for forward + backward; below 1 is faster with it. ``auto`` says what the package chooses. The costs
-in ``gatedinpaint/_conv2d.py`` are fitted to this table.
+pass and kept, and for forward + backward; below 1 is faster with it. ``auto`` says what the package chooses, ``error``
+how far results are from float64, as a share of the largest. The costs in ``gatedinpaint/_conv2d.py`` are fitted to this.
 """
 
 import argparse
@@ -86,6 +86,21 @@ def times(shape: Shape, *, repeats: int = 7) -> dict[str, float]:
     return interleaved(forms, repeats=repeats)
 
 
+def errors(shape: Shape) -> tuple[float, float]:
+    """Largest difference from float64 as a share of the largest value: by plain summation and by minimal filtering."""
+    torch.manual_seed(0)
+    layer = GatedConv2d(shape.channels, shape.out_channels, 3, dilation=shape.dilation)
+    x = torch.randn(shape.batch, shape.channels, shape.side, shape.side)
+    found = []
+    with torch.no_grad():
+        for mode in ("never", "always"):
+            with minimal_filtering(mode):  # type: ignore[arg-type]
+                found.append(layer(x))
+        exact = layer.double()(x.double())
+    plain, filtered = (float((y - exact).abs().max() / exact.abs().max()) for y in found)
+    return plain, filtered
+
+
 def chosen(shape: Shape, *, kept: bool) -> bool:
     """Whether the package takes minimal filtering for the shape by itself."""
     layer = GatedConv2d(shape.channels, shape.out_channels, 3, dilation=shape.dilation)
@@ -105,8 +120,10 @@ def main(arguments: list[str] | None = None, *, shapes: tuple[Shape, ...] = SHAP
     threads = parser.parse_args(arguments).threads
     if threads is not None:
         torch.set_num_threads(threads)
-    print("| layer | plain | filtered | kept | share | kept | auto | kept | training | filtered | share |")
-    print("|---" * 11 + "|")
+    print(
+        "| layer | plain | filtered | kept | share | kept | auto | kept | training | filtered | share | error | filtered |"
+    )
+    print("|---" * 13 + "|")
     for shape in shapes:
         seconds = times(shape, repeats=repeats)
         plain, filtered, kept, training, filtered_training = (f"{1e3 * value:.3g}" for value in seconds.values())
@@ -115,7 +132,8 @@ def main(arguments: list[str] | None = None, *, shapes: tuple[Shape, ...] = SHAP
         name = f"{shape.channels} → {shape.out_channels}, {shape.side}², d {shape.dilation}, batch {shape.batch}"
         auto = ["yes" if chosen(shape, kept=kept) else "no" for kept in (False, True)]
         cells = [name, plain, filtered, kept, *(f"{share:.2f}" for share in shares), *auto]
-        print("| " + " | ".join([*cells, training, filtered_training, f"{share_training:.2f}"]) + " |", flush=True)
+        cells += [training, filtered_training, f"{share_training:.2f}", *(f"{error:.1e}" for error in errors(shape))]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_parts_of_every_shape(batch: int, size: tuple[int, int]) -> None:
 
 
 def test_rounding_in_float32() -> None:
-    """The module's docstring says 2e-6 of the largest."""
+    """A few millionths of the largest."""
     torch.manual_seed(0)
     x, weight = torch.randn(1, 128, 32, 32), torch.randn(64, 128, 3, 3)
     x.requires_grad_()
@@ -103,7 +103,7 @@ def test_rounding_in_float32() -> None:
 
     ours, plain = errors(filtered_conv2d), errors(F.conv2d)
     assert max(ours) < 4e-6
-    assert ours[0] > plain[0]  # or the docstring promises too little
+    assert ours[0] > plain[0]  # or the guide promises too little
 
 
 def test_a_later_layer_may_change_the_result_in_place() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.filtering import Shape, chosen, main, times
+from benchmarks.filtering import Shape, chosen, errors, main, times
 
 
 def test_prints_a_row_for_every_shape(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,3 +20,8 @@ def test_says_what_the_package_chooses() -> None:
     assert not chosen(Shape(4, 4, 8), kept=True)
     assert chosen(Shape(128, 128, 64), kept=False)
     assert [chosen(Shape(128, 128, 32), kept=kept) for kept in (False, True)] == [False, True]
+
+
+def test_error_of_plain_summation_is_the_smaller() -> None:
+    plain, filtered = errors(Shape(32, 16, 16))
+    assert 0 < plain < filtered < 1e-5
