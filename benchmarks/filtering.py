@@ -4,7 +4,8 @@
 
 prints milliseconds of a gated layer without and with minimal filtering, for inference with weights transformed at every
 pass and kept, and for forward + backward; below 1 is faster with it. ``auto`` says what the package chooses, ``error``
-how far results are from float64, as a share of the largest. The costs in ``gatedinpaint/_conv2d.py`` are fitted to this.
+how far results are from float64, as a share of the largest. The costs in ``gatedinpaint/_conv2d.py`` are fitted to
+this table.
 """
 
 import argparse
@@ -120,9 +121,22 @@ def main(arguments: list[str] | None = None, *, shapes: tuple[Shape, ...] = SHAP
     threads = parser.parse_args(arguments).threads
     if threads is not None:
         torch.set_num_threads(threads)
-    print(
-        "| layer | plain | filtered | kept | share | kept | auto | kept | training | filtered | share | error | filtered |"
-    )
+    header = [
+        "layer",
+        "plain",
+        "filtered",
+        "kept",
+        "share",
+        "kept",
+        "auto",
+        "kept",
+        "training",
+        "filtered",
+        "share",
+        "error",
+        "filtered",
+    ]
+    print(f"| {' | '.join(header)} |")
     print("|---" * 13 + "|")
     for shape in shapes:
         seconds = times(shape, repeats=repeats)

@@ -75,7 +75,9 @@ class Conv2d(nn.Conv2d):
         if self._filters(input, self.weight):
             return self._filtered(input)
         kind = input.device.type
-        if self.padding_mode == "zeros" or torch.compiler.is_compiling() or not torch.is_autocast_enabled(kind):
+        if self.padding_mode == "zeros" or kind == "meta" or torch.compiler.is_compiling():  # meta knows no autocast
+            return super().forward(input)
+        if not torch.is_autocast_enabled(kind):
             return super().forward(input)
         with torch.autocast(kind, enabled=False):
             padded = F.pad(

@@ -7,10 +7,10 @@ A filter g of 3 taps gives 4 neighbouring results out of 6 neighbouring inputs d
 In two dimensions a tile of 4 × 4 results takes 36 multiplications instead of 144. Channels are summed between the
 transforms, so the multiplications are 36 products of matrices, (tiles × C) · (C × D).
 
-The rows of A and G are the powers of six points, and B is the inverse of these powers: 0, ±3/4, ±3/2 and infinity, which
-round less than the usual 0, ±1, ±2: ``python -m benchmarks.filtering`` prints the error. Channels stand last everywhere:
-every step then runs over contiguous numbers. A filter with dilation r is r² filters without, each on every r-th row and
-column; this costs nothing but other strides.
+The rows of A and G are the powers of six points, and B is the inverse of these powers: 0, ±3/4, ±3/2 and infinity,
+which round less than the usual 0, ±1, ±2 (``python -m benchmarks.filtering`` prints the error). Channels stand last
+everywhere: every step then runs over contiguous numbers. A filter with dilation r is r² filters without, each on every
+r-th row and column; this costs nothing but other strides.
 
 Reference: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. Choice of points: Barabasz et
 al., "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", TOMS 2020.
