@@ -121,23 +121,10 @@ def main(arguments: list[str] | None = None, *, shapes: tuple[Shape, ...] = SHAP
     threads = parser.parse_args(arguments).threads
     if threads is not None:
         torch.set_num_threads(threads)
-    header = [
-        "layer",
-        "plain",
-        "filtered",
-        "kept",
-        "share",
-        "kept",
-        "auto",
-        "kept",
-        "training",
-        "filtered",
-        "share",
-        "error",
-        "filtered",
-    ]
+    header = ["layer", "plain", "filtered", "kept", "share", "kept", "auto", "kept"]
+    header += ["training", "filtered", "share", "error", "filtered"]
     print(f"| {' | '.join(header)} |")
-    print("|---" * 13 + "|")
+    print("|---" * len(header) + "|")
     for shape in shapes:
         seconds = times(shape, repeats=repeats)
         plain, filtered, kept, training, filtered_training = (f"{1e3 * value:.3g}" for value in seconds.values())

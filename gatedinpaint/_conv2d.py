@@ -73,7 +73,10 @@ class Conv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
         if self._filters(input, self.weight):
-            return self._filtered(input)
+            padding = int(self.padding[0])
+            if self.padding_mode == "zeros":
+                return self._filtered(input, padding)
+            return self._filtered(F.pad(input, [padding] * 4, self.padding_mode), 0)
         kind = input.device.type
         if self.padding_mode == "zeros" or kind == "meta" or torch.compiler.is_compiling():  # meta knows no autocast
             return super().forward(input)
@@ -85,12 +88,15 @@ class Conv2d(nn.Conv2d):
             )
         return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
-    def _filtered(self, x: Tensor) -> Tensor:
-        weight, padding = self.weight, int(self.padding[0])
-        if self.padding_mode != "zeros":
-            x, padding = F.pad(x, [padding] * 4, self.padding_mode), 0
-        points = self._points(weight) if self.keeps_filters else None
-        return filtered_conv2d(x, weight, self.bias, padding=padding, dilation=self.dilation[0], points=points)
+    def without_border(self, x: Tensor) -> Tensor:
+        """The same with ``padding=0``, for an x that has its border already."""
+        if self._filters(x, self.weight):
+            return self._filtered(x, 0)
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def _filtered(self, x: Tensor, padding: int) -> Tensor:
+        points = self._points(self.weight) if self.keeps_filters else None
+        return filtered_conv2d(x, self.weight, self.bias, padding=padding, dilation=self.dilation[0], points=points)
 
     def _points(self, weight: Tensor) -> Tensor | None:
         if weight.is_inference():  # does not count its changes

@@ -113,6 +113,14 @@ def test_what_is_changed_afterwards_counts() -> None:
         torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x) + 1, rtol=0, atol=1e-5)
 
 
+def test_without_border() -> None:
+    for mode in ("always", "never"):
+        layer, x = layer_and_input(padding=1, dilation=2)
+        with minimal_filtering(mode):
+            want = nn.functional.conv2d(x, layer.weight, layer.bias, dilation=2)
+            torch.testing.assert_close(layer.without_border(x), want, rtol=0, atol=1e-5)
+
+
 def test_kept_filters_follow_the_weight() -> None:
     layer, x = layer_and_input()
     keep_filters(nn.Sequential(layer))

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gatedinpaint._conv2d import Conv2d
+
 
 class Box(NamedTuple):
     """Rows top to bottom − 1 and columns left to right − 1 of a map."""
@@ -61,7 +63,7 @@ def features_near_hole(
     x, features = _cut(image, box), []
     for index, layer in enumerate(layers):
         size = target_maps[index].shape
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, Conv2d):
             reached = box.grown(size)
             seen = reached.grown(size)
             x = _convolve(layer, _put(_copy(target_maps[index], seen), seen, x, box), reached, size)
@@ -80,13 +82,13 @@ def features_near_hole(
     return features
 
 
-def _convolve(layer: nn.Conv2d, x: Tensor, reached: Box, size: torch.Size) -> Tensor:
+def _convolve(layer: Conv2d, x: Tensor, reached: Box, size: torch.Size) -> Tensor:
     """x without a border where the map goes on, with one of zeros where it ends."""
     ends = (reached.left == 0, reached.right == size[-1], reached.top == 0, reached.bottom == size[-2])
     if all(ends):
         result: Tensor = layer(x)
         return result
-    return F.conv2d(F.pad(x, [int(end) for end in ends]) if any(ends) else x, layer.weight, layer.bias)
+    return layer.without_border(F.pad(x, [int(end) for end in ends]) if any(ends) else x)
 
 
 def _cut(x: Tensor, box: Box) -> Tensor:
