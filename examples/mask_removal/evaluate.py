@@ -123,7 +123,7 @@ def yaw_table(reports: Mapping[str, InpaintingReport], yaws: Mapping[str, float]
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="evaluate", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="training set written by prepare.py")
+    parser.add_argument("--data", required=True, help="training set written by prepare.py: a folder, or the URL of one")
     parser.add_argument("--model", type=Path, default=WEIGHTS, help="folder of a generator (default: the shipped one)")
     parser.add_argument("--limit", type=int, help="measure on so many faces from all over the held-out part only")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods only, and no pairs")
