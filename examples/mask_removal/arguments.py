@@ -22,7 +22,7 @@ class Arguments:
     """Training set written by prepare.py: a folder, or the URL of one."""
     output: Path
     """Folder of the run."""
-    preset: Literal["paper", "deepgin", "small", "smoke"] | None = None
+    preset: Literal["paper", "deepgin", "small_start", "small", "smoke"] | None = None
     """Configuration of a new run, by default small; a run that exists keeps the one it began with."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """cpu; cuda, which is a GPU of its own for each process; or cuda:NUMBER for a single one."""
@@ -46,7 +46,7 @@ class _Base:
     """What decides the defaults of the other options."""
 
     output: Path | None = None
-    preset: Literal["paper", "deepgin", "small", "smoke"] | None = None
+    preset: Literal["paper", "deepgin", "small_start", "small", "smoke"] | None = None
 
 
 def parse(words: Sequence[str]) -> Arguments:

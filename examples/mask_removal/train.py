@@ -106,7 +106,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
             factor = learning_rate_factor(step, feed.steps_per_epoch, config)
             g_optimizer.set_rate(factor)
             d_optimizer.set_rate(factor)
-            adversarial = step >= config.warmup_steps
+            adversarial = bool(config.weights.adversarial) and step >= config.warmup_steps
             discriminates = adversarial and step % config.discriminator_every == 0
 
             # The generator fills the holes. When there are several parts only the discriminator looks at the results,
@@ -171,7 +171,7 @@ def _announce(arguments: Arguments, steps: int, samples: int) -> None:
     config = arguments.config
     preset = next((name for name, preset in PRESETS.items() if preset() == config), "of its own")
     print(f"{arguments.output}: configuration {preset} (config.json), {steps} steps.", flush=True)
-    if steps <= config.warmup_steps:
+    if config.weights.adversarial and steps <= config.warmup_steps:
         print(
             f"train: warning: {samples} training samples make {steps} steps, all within the warm-up of "
             f"{config.warmup_steps}: the adversarial term never runs. This configuration is for a larger set.",

@@ -82,7 +82,7 @@ def test_a_broken_config_file_is_named(content: str | dict, tmp_path: Path) -> N
 
 def test_a_run_from_before_a_setting_existed_has_its_default(tmp_path: Path) -> None:
     earlier = small().to_dict()
-    for name in ("precision", "accumulation", "clip_norm", "best_by", "keep_checkpoints", "steps_constant"):
+    for name in ("precision", "accumulation", "clip_norm", "best_by", "keep_checkpoints", "discriminator_every"):
         del earlier[name]
     (tmp_path / "config.json").write_text(json.dumps(earlier))
     assert read_config(tmp_path / "config.json") == small()

@@ -218,7 +218,16 @@ def test_a_set_too_small_for_the_warm_up_is_warned_of(
     run(training_set, tmp_path / "run", replace(one_step, warmup_steps=1))
     assert "5 training samples make 1 steps, all within the warm-up of 1" in capsys.readouterr().err
     run(training_set, tmp_path / "other", one_step)
+    without = replace(one_step, warmup_steps=1, weights=replace(one_step.weights, adversarial=0.0))
+    run(training_set, tmp_path / "without", without)
     assert capsys.readouterr().err == ""
+
+
+def test_without_its_term_the_discriminator_does_not_learn(training_set: Path, tmp_path: Path) -> None:
+    run(training_set, tmp_path / "run", replace(smoke(), weights=replace(smoke().weights, adversarial=0.0)))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert all(line["discriminator"] == line["adversarial"] == 0 for line in lines)
+    assert all(line["reconstruction"] > 0 for line in lines)
 
 
 def test_damaged_samples_are_named_and_too_many_end_the_run(

@@ -1,13 +1,10 @@
 """The convolution that pads in autocast's own type."""
 
-import copy
-
 import pytest
 import torch
 from torch import nn
 
-from gatedinpaint import GatedConv2d
-from gatedinpaint.layers._border_conv import BorderConv2d
+from gatedinpaint._conv2d import Conv2d
 
 MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -16,7 +13,7 @@ MODES = ("zeros", "reflect", "replicate", "circular")
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 def test_under_autocast_it_is_torchs_convolution_in_that_type(mode: str, kind: torch.dtype) -> None:
     torch.manual_seed(0)
-    layer = BorderConv2d(4, 6, 3, padding=2, dilation=2, stride=2, groups=2, padding_mode=mode)
+    layer = Conv2d(4, 6, 3, padding=2, dilation=2, stride=2, groups=2, padding_mode=mode)
     plain = nn.Conv2d(4, 6, 3, padding=2, dilation=2, stride=2, groups=2, padding_mode=mode)
     plain.load_state_dict(layer.state_dict())
     x = torch.randn(2, 4, 11, 9)
@@ -28,7 +25,7 @@ def test_under_autocast_it_is_torchs_convolution_in_that_type(mode: str, kind: t
 
 @pytest.mark.parametrize("mode", MODES)
 def test_it_pads_without_leaving_the_type(mode: str) -> None:
-    layer = BorderConv2d(4, 6, 3, padding=1, padding_mode=mode)
+    layer = Conv2d(4, 6, 3, padding=1, padding_mode=mode)
     x = torch.randn(1, 4, 8, 8, dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16), torch.profiler.profile(record_shapes=True) as profile:
         layer(x)
@@ -37,21 +34,13 @@ def test_it_pads_without_leaving_the_type(mode: str) -> None:
 
 
 def test_without_autocast_it_is_torchs_convolution() -> None:
-    layer = BorderConv2d(4, 6, 3, padding=1, padding_mode="replicate")
+    layer = Conv2d(4, 6, 3, padding=1, padding_mode="replicate")
     x = torch.randn(1, 4, 8, 8)
     assert torch.equal(layer(x), nn.Conv2d.forward(layer, x))
 
 
-def test_gated_layers_with_a_border_get_it_and_it_travels() -> None:
-    layer = GatedConv2d(4, 6, 3, padding_mode="replicate")
-    assert type(layer.conv) is BorderConv2d
-    assert type(GatedConv2d(4, 6, 3).conv) is nn.Conv2d
-    x = torch.randn(1, 4, 8, 8)
-    assert torch.equal(copy.deepcopy(layer)(x), layer(x))
-
-
 def test_the_gradient_under_autocast_arrives() -> None:
-    layer = BorderConv2d(4, 6, 3, padding=1, padding_mode="replicate")
+    layer = Conv2d(4, 6, 3, padding=1, padding_mode="replicate")
     x = torch.randn(1, 4, 8, 8, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x)
