@@ -1,5 +1,6 @@
 """The table, the plot and the text of the quality benchmark; every number comes from its JSON file or the paper."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -10,6 +11,8 @@ from benchmarks.papers_table import PAPERS_TABLE
 NOT_MEASURED = (
     "*Not measured yet: `make bench DATA=SET` measures on a training set, which this repository has none of.*"
 )
+_LEFT_OUT = ("PSNR", "SSIM", "SSIM band")
+"""In the JSON file only: of composites, whole-image figures mostly say how large the hole is."""
 _NOT_COMPARABLE = (
     "Not comparable with the tables above: other photos, other holes, networks of 256×256 trained on FFHQ, LPIPS of an "
     "unnamed network, and a FID of an unnamed number of images. PSNR and SSIM come from formulas that the released "
@@ -42,7 +45,7 @@ def page(path: Path, weights: str | None = None) -> str:
 
 
 def _table(methods: dict[str, dict[str, Any]]) -> list[str]:
-    names = list(dict.fromkeys(name for row in methods.values() for name in row))
+    names = list(dict.fromkeys(name for row in methods.values() for name in row if name not in _LEFT_OUT))
     lines = [f"| method | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for method, row in methods.items():
         lines.append(f"| {method} | {' | '.join(_cell(name, row.get(name)) for name in names)} |")
@@ -76,13 +79,16 @@ def plot(results: dict[str, Any], path: Path) -> None:
         return
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
+    markers = itertools.cycle("os^vDPX<>")
     for method, row in results["tables"][0]["methods"].items():
         x, y = row["PSNR hole"], row["LPIPS alex"]
         if not all(isinstance(value, list) and all(map(math.isfinite, value)) for value in (x, y)):
             continue
         errors = [[[value[0] - value[1]], [value[2] - value[0]]] for value in (x, y)]
-        axes.errorbar(x[0], y[0], xerr=errors[0], yerr=errors[1], fmt="o", markersize=5, capsize=2)
-        axes.annotate(method, (x[0], y[0]), xytext=(6, 4), textcoords="offset points", fontsize=8)
+        axes.errorbar(
+            x[0], y[0], xerr=errors[0], yerr=errors[1], fmt=next(markers), markersize=5, capsize=2, label=method
+        )
+    axes.legend(fontsize=8, frameon=False)
     axes.set_yscale("log")
     axes.set_xlabel("PSNR in the hole, dB (higher is better)")
     axes.set_ylabel("LPIPS, AlexNet (lower is better)")

@@ -143,6 +143,8 @@ def main(arguments: list[str] | None = None) -> int:
         side = faces.faces[0].image.shape[-1]
         print(f"{len(faces.positions)} of {len(faces.faces)} crops of people held out of training, {side} px.\n")
         print(summary_table(list(reports.values()), FIGURES))
+        if "with reference" in reports:
+            print("\nWith reference: without a second photo, the same one seen otherwise stands in, which flatters.")
         pairs = faces.pairs() if generator.config["reference"] and not options.methods else []
         if pairs:
             of_pairs, likeness = measure_pairs(faces, pairs, generator, networks)
