@@ -137,8 +137,9 @@ class FeatureStatistics:
             return folded
         rows = torch.cat(self._rows)
         mean = rows.mean(dim=0)
-        centred = rows - mean
-        return _joined(folded, (len(rows), mean, centred.T @ centred))
+        # NumPy sees that both factors are one array, and computes half of the symmetric product.
+        centred = rows.sub_(mean).numpy()
+        return _joined(folded, (len(rows), mean, torch.from_numpy(centred.T @ centred)))
 
 
 def _joined(first: tuple[int, Tensor, Tensor], second: tuple[int, Tensor, Tensor]) -> tuple[int, Tensor, Tensor]:
