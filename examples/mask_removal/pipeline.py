@@ -153,7 +153,7 @@ def remove_mask(
             with timer("warp the reference"):
                 warped, known = reference_channels(*second, aligned.photo, aligned.landmarks, mask)
         with timer("generator"):
-            generated = _generate(generator, aligned.photo, mask, warped, known)
+            generated = _generate(generator, aligned.photo, mask, warped, known, size=size)
         with timer("paste"):
             resolution = 1 / math.sqrt(np.linalg.det(aligned.matrix[:, :2]))
             window = paste_window(own, resolution)
@@ -167,14 +167,32 @@ def remove_mask(
 
 
 def _generate(
-    generator: InpaintGenerator, crop: np.ndarray, hole: np.ndarray, warped: np.ndarray | None, known: np.ndarray
+    generator: InpaintGenerator,
+    crop: np.ndarray,
+    hole: np.ndarray,
+    warped: np.ndarray | None,
+    known: np.ndarray,
+    *,
+    size: int,
 ) -> np.ndarray:
-    """The generator's whole frame, uint8 of the crop's size; what lies in the hole of the crop does not matter."""
+    """The generator's whole frame, uint8 of the crop's size; what lies in the hole of the crop does not matter.
+
+    A crop that was enlarged to hold all of the hole has the face elsewhere than the crops of the training have it, and
+    there the generator smears. So its middle, which is such a crop, is filled by itself; the rest only as far as the
+    hole reaches out of it.
+    """
     inputs = [photo_to_image(crop), torch.from_numpy(hole).float()[None, None]]
     if warped is not None:
         inputs += [photo_to_image(warped), torch.from_numpy(known).float()[None, None]]
     device = next(generator.parameters()).device
-    return image_to_photo(generator(*(x.to(device) for x in inputs)).refined)
+    inputs = [x.to(device) for x in inputs]
+    start = (len(crop) - size) // 2
+    middle = np.s_[start : start + size, start : start + size]
+    beyond = hole.copy()
+    beyond[middle] = False
+    frame = image_to_photo(generator(*inputs).refined) if beyond.any() else crop.copy()
+    frame[middle] = image_to_photo(generator(*(x[..., *middle] for x in inputs)).refined)
+    return frame
 
 
 def _face_masks(photo: np.ndarray, faces: list[Face], *, required: bool) -> list[tuple[Face, FaceMask]]:

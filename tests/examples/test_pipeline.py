@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from examples.mask_removal.pipeline import MARGIN, WEIGHTS, Origin, _generate, load_default, remove_mask
+from examples.mask_removal.pipeline import MARGIN, MODEL_SIZE, WEIGHTS, Origin, _generate, load_default, remove_mask
 from examples.mask_removal.reference import LEAST_CONFIDENCE, reference_channels
 from examples.mask_removal.views import View, seen_otherwise
 from gatedinpaint import InpaintGenerator
@@ -100,8 +100,24 @@ def test_nothing_of_the_face_mask_reaches_the_generator(masked: np.ndarray, land
     repainted = np.where(mask[..., None], np.array([255, 0, 255], np.uint8), first.aligned.photo)
     nowhere = np.zeros(mask.shape, bool)
     with torch.inference_mode():
-        as_it_is = _generate(generator, first.aligned.photo, mask, None, nowhere)
-        assert np.array_equal(_generate(generator, repainted, mask, None, nowhere), as_it_is)
+        as_it_is = _generate(generator, first.aligned.photo, mask, None, nowhere, size=MODEL_SIZE)
+        assert np.array_equal(_generate(generator, repainted, mask, None, nowhere, size=MODEL_SIZE), as_it_is)
+
+
+def test_a_crop_enlarged_for_its_hole_is_filled_in_the_frame_of_training(photo: np.ndarray) -> None:
+    generator, crop = load_default(), photo[:144, 200:344]
+    hole = np.zeros((144, 144), bool)
+    hole[70:120, 50:100] = True
+    middle = np.s_[8:136, 8:136]
+    nowhere = np.zeros_like(hole)
+    with torch.inference_mode():
+        alone = _generate(generator, crop[middle], hole[middle], None, nowhere[middle], size=MODEL_SIZE)
+        whole = _generate(generator, crop, hole, None, nowhere, size=MODEL_SIZE)
+        assert np.array_equal(whole[middle], alone)
+        hole[130:142, 60:80] = True  # reaches out of the middle: there the whole crop serves
+        reaching = _generate(generator, crop, hole, None, nowhere, size=MODEL_SIZE)
+    assert not np.array_equal(reaching[136:], crop[136:])
+    assert np.array_equal(whole[136:], crop[136:])
 
 
 @pytest.fixture(scope="module")
