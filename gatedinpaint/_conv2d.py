@@ -13,8 +13,8 @@ from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
 
 _mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
 
-# Costs in multiplications of a plain convolution, fitted to `python -m benchmarks.filtering` with AVX-512. Those in
-# products of matrices are dearer; channels cost two transforms; a filter that is not kept costs one at every pass.
+# Costs in multiplications of a plain convolution, estimated with AVX-512; `python -m benchmarks.filtering` prints what
+# they decide. Those in products of matrices are dearer; channels cost two transforms; a filter not kept costs one.
 _PER_PRODUCT = 1.9
 _PER_CHANNEL = 68.0
 _PER_FILTER = 3000.0
