@@ -9,10 +9,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 
+from examples.mask_removal.photo_holes import LARGEST_CROP, MARGIN, chosen, faces_of, found_holes, given_holes
 from examples.mask_removal.reference import reference_channels
 from gatedinpaint import InpaintGenerator, image_to_photo, load_model, photo_to_image
 from gatedinpaint.faces import (
@@ -20,11 +20,8 @@ from gatedinpaint.faces import (
     Face,
     FaceMask,
     Landmarker,
-    MaskNotFoundError,
-    NoFaceError,
     align,
     face_height,
-    find_face_mask,
     paste,
     paste_window,
     scale_to_hold,
@@ -34,8 +31,6 @@ from gatedinpaint.image import check_photo
 WEIGHTS = Path(__file__).parent / "weights"
 MODEL_SIZE = 128
 """Side of the crop that the default weights were trained on, in pixels."""
-MARGIN = 0.016
-"""How far the hole reaches beyond the found face mask, in face heights: its blurred edge must go as well."""
 
 
 class Origin(IntEnum):
@@ -53,10 +48,10 @@ class FilledFace:
     """One face whose face mask was taken off."""
 
     face: Face
-    face_mask: FaceMask
-    """What was found, with how far it is to be trusted."""
+    face_mask: FaceMask | None
+    """What was found, with how far it is to be trusted; None where the hole was given."""
     hole: np.ndarray
-    """What was filled: the found pixels and a margin, bool (H, W) of the photo's size."""
+    """What was filled: the found pixels and a margin, or what was given; bool (H, W) of the photo's size."""
     aligned: AlignedFace
     """The crop that the generator saw; larger than FFHQ's where the face mask reaches beyond it."""
     reference: np.ndarray | None
@@ -101,6 +96,7 @@ def remove_mask(
     *,
     reference: np.ndarray | None = None,
     faces: Literal["masked", "all"] | int = "masked",
+    hole: np.ndarray | None = None,
     size: int = MODEL_SIZE,
 ) -> Removal:
     """Replace the face masks that people wear in a photo by reconstructed faces.
@@ -112,40 +108,45 @@ def remove_mask(
         reference: another photo of the same person without a mask, uint8 RGB of any size; its largest face serves.
         faces: ``"masked"`` for every face that wears a face mask, an error if none does; ``"all"`` for the same
             without the error; a number for that one face, 0 being the largest. A bare face is left alone.
+        hole: fill these pixels instead of the face masks that are found, bool (H, W) of the photo's size; each
+            connected part counts to the nearest face.
         size: side in pixels of the crop that the generator sees, for an FFHQ-style square.
 
     Raises:
         NoFaceError: no face in the photo or in the reference, or fewer than the number asks for.
         MaskNotFoundError: faces, but no face mask on what was asked for.
-        ValueError: a reference for several people.
+        ValueError: a reference for several people; a hole that is empty, of another size than the photo, or far from
+            every face.
     """
     photo = check_photo(photo)
     timer = _Timer()
+    if hole is not None and (hole.dtype != bool or hole.shape != photo.shape[:2]):
+        raise ValueError(f"hole must be bool of the photo's size {photo.shape[:2]}; got {hole.dtype} {hole.shape}.")
     with timer("landmarks"):
-        found = _chosen(_faces(landmarker, photo, "photo"), faces)
+        found = chosen(faces_of(landmarker, photo, "photo"), faces)
     with timer("find the hole"):
-        masked = _face_masks(photo, found, required=faces != "all")
+        masked = found_holes(photo, found, required=faces != "all") if hole is None else given_holes(hole, found)
     second: tuple[np.ndarray, np.ndarray] | None = None
     if reference is not None and masked:
         if len(masked) > 1:
             raise ValueError(
-                f"reference shows one person, but {len(masked)} people in the photo wear a face mask. "
+                f"reference shows one person, but {len(masked)} people in the photo "
+                f"{'wear a face mask' if hole is None else 'are touched by the hole'}. "
                 "Choose one: 0 is the largest, then 1, …"
             )
         with timer("landmarks"):
             reference = check_photo(reference, name="reference")
-            second = reference, _faces(landmarker, reference, "reference")[0].landmarks
+            second = reference, faces_of(landmarker, reference, "reference")[0].landmarks
 
-    result, hole = photo, np.zeros(photo.shape[:2], bool)
+    result, filled_hole = photo, np.zeros(photo.shape[:2], bool)
     origin = np.full(photo.shape[:2], Origin.ORIGINAL, np.uint8)
     filled = []
-    for face, face_mask in masked:
+    for face, face_mask, wanted in masked:
         with timer("find the hole"):
-            margin = MARGIN * face_height(face.landmarks)
-            own = _grown(face_mask.hole, margin) & ~hole  # of two faces side by side the larger keeps its pixels
+            own = wanted & ~filled_hole  # of two faces side by side the larger keeps its pixels
             if not own.any():
                 continue
-            scale = scale_to_hold(face.landmarks, own)
+            scale = scale_to_hold(face.landmarks, own, largest=LARGEST_CROP)
             aligned = align(photo, face.landmarks, size=round(size * scale), scale=scale)
             mask = aligned.cover(own)
         warped, known = None, np.zeros(mask.shape, bool)
@@ -158,12 +159,14 @@ def remove_mask(
             resolution = 1 / math.sqrt(np.linalg.det(aligned.matrix[:, :2]))
             window = paste_window(own, resolution)
             drawn = aligned.restore(generated, window=window)
-            result = paste(result, drawn, own, resolution=resolution, feather=0.6 * margin)
+            result = paste(
+                result, drawn, own, resolution=resolution, feather=0.6 * MARGIN * face_height(face.landmarks)
+            )
             guided = aligned.restore(known, window=window)
             origin[own] = np.where(guided[own], Origin.GUIDED, Origin.INVENTED)
-            hole |= own
+            filled_hole |= own
         filled.append(FilledFace(face, face_mask, own, aligned, warped))
-    return Removal(result if filled else photo.copy(), hole, origin, filled, timer.seconds)
+    return Removal(result if filled else photo.copy(), filled_hole, origin, filled, timer.seconds)
 
 
 def _generate(
@@ -193,49 +196,6 @@ def _generate(
     frame = image_to_photo(generator(*inputs).refined) if beyond.any() else crop.copy()
     frame[middle] = image_to_photo(generator(*(x[..., *middle] for x in inputs)).refined)
     return frame
-
-
-def _face_masks(photo: np.ndarray, faces: list[Face], *, required: bool) -> list[tuple[Face, FaceMask]]:
-    masked = []
-    refusal = None
-    for face in faces:
-        try:
-            masked.append((face, find_face_mask(photo, face.landmarks)))
-        except MaskNotFoundError as error:
-            refusal = refusal or error
-    if required and not masked and refusal is not None:
-        raise refusal
-    return masked
-
-
-def _chosen(faces: list[Face], which: Literal["masked", "all"] | int) -> list[Face]:
-    if which in ("masked", "all"):
-        return faces
-    if isinstance(which, bool) or not isinstance(which, int | np.integer) or which < 0:
-        raise ValueError(f'faces must be "masked", "all" or a number from 0 on; got {which!r}.')
-    if which >= len(faces):
-        raise NoFaceError(
-            f"face number {which} was asked for, counted from 0; found in the photo: {len(faces)}. "
-            "Make the landmarker with a larger max_faces, or choose another."
-        )
-    return [faces[which]]
-
-
-def _faces(landmarker: Landmarker, photo: np.ndarray, name: str) -> list[Face]:
-    faces = landmarker.detect(photo)
-    if not faces:
-        raise NoFaceError(
-            f"no face found in the {name}. It must be visible from the front or half the side, and not tiny."
-        )
-    return faces
-
-
-def _grown(hole: np.ndarray, radius: float) -> np.ndarray:
-    grown, margin = np.zeros_like(hole), math.ceil(radius)
-    x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
-    around = np.s_[max(0, y - margin) : y + height + margin, max(0, x - margin) : x + width + margin]
-    grown[around] = cv2.distanceTransform(np.uint8(~hole[around]), cv2.DIST_L2, cv2.DIST_MASK_5) <= radius
-    return grown
 
 
 class _Timer:

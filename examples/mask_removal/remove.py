@@ -103,7 +103,7 @@ def _summary(removal: Removal, output: Path) -> str:
         return f"{output}: nobody wears a face mask; the photo is as it was."
     guided = np.mean(filled == Origin.GUIDED)
     lossy = output.suffix.lower() in (".jpg", ".jpeg", ".webp")
-    doubtful = sum(face.face_mask.source == "polygon" for face in removal.faces)
+    doubtful = sum(face.face_mask is not None and face.face_mask.source == "polygon" for face in removal.faces)
     return (
         f"{output}: {len(removal.faces)} face{'s'[: len(removal.faces) > 1]}, {len(filled)} pixels filled, "
         f"{guided:.0%} guided by the reference, {1 - guided:.0%} invented, in {sum(removal.seconds.values()):.1f} s."

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from examples.mask_removal.pipeline import MARGIN, MODEL_SIZE, WEIGHTS, Origin, _generate, load_default, remove_mask
+from examples.mask_removal.photo_holes import MARGIN
+from examples.mask_removal.pipeline import MODEL_SIZE, WEIGHTS, Origin, _generate, load_default, remove_mask
 from examples.mask_removal.reference import LEAST_CONFIDENCE, reference_channels
 from examples.mask_removal.views import View, seen_otherwise
 from gatedinpaint import InpaintGenerator
@@ -188,6 +189,39 @@ def test_asking_for_what_is_not_there(
     nothing_done = remove_mask(photo, generator, landmarker, faces="all")
     assert np.array_equal(nothing_done.photo, photo) and nothing_done.photo is not photo
     assert not nothing_done.hole.any() and nothing_done.faces == []
+
+
+def test_a_hole_of_ones_own(group: tuple[np.ndarray, Landmarker], photo: np.ndarray) -> None:
+    together, landmarker = group
+    generator = InpaintGenerator(2).eval()
+    hole = np.zeros(together.shape[:2], bool)
+    hole[150:190, 700:760] = True  # over the mouth of the bare face in the middle
+    removal = remove_mask(together, generator, landmarker, hole=hole)
+    assert np.array_equal(removal.hole, hole)  # no pixel more, no pixel less
+    assert np.array_equal(removal.photo[~hole], together[~hole])
+    assert (removal.photo[hole] != together[hole]).any(axis=1).mean() > 0.9
+    (face,) = removal.faces
+    assert face.face_mask is None and 512 < face.face.landmarks[:, 0].mean() < 1024
+    assert remove_mask(together, generator, landmarker, hole=hole, reference=photo).faces[0].reference is not None
+
+    hole[150:190, 190:250] = True  # and another part on the first face
+    removal = remove_mask(together, generator, landmarker, hole=hole)
+    assert [int(face.hole.sum()) for face in removal.faces] == [40 * 60, 40 * 60]
+    with pytest.raises(ValueError, match="2 people in the photo are touched by the hole"):
+        remove_mask(together, generator, landmarker, hole=hole, reference=photo)
+
+
+def test_holes_that_cannot_be_filled(masked: np.ndarray, landmarker: FaceLandmarker) -> None:
+    generator = InpaintGenerator(2).eval()
+    hole = np.zeros(masked.shape[:2], bool)
+    with pytest.raises(ValueError, match="the hole is empty"):
+        remove_mask(masked, generator, landmarker, hole=hole)
+    hole[-20:, :20] = True  # a corner of the photo, far below the face
+    with pytest.raises(ValueError, match="reaches too far from the face"):
+        remove_mask(masked, generator, landmarker, hole=hole)
+    for wrong in (hole[:-1], hole.astype(np.uint8)):
+        with pytest.raises(ValueError, match=r"hole must be bool of the photo's size \(512, 512\); got"):
+            remove_mask(masked, generator, landmarker, hole=wrong)
 
 
 def test_no_face(masked: np.ndarray, landmarker: FaceLandmarker) -> None:
