@@ -14,8 +14,9 @@ _AT_LEAST_1 = (
 _AT_LEAST_0 = (
     *("epochs_constant", "epochs_decay", "steps_constant", "steps_decay", "warmup_steps", "seed"),
     *("clip_norm", "damaged_limit", "learning_rate_generator", "learning_rate_discriminator"),
-    *("window", "valid_weight", "hole_weight"),
+    *("valid_weight", "hole_weight"),
 )
+_SHARES = ("reference_share", "ema_decay", "twin_colour", "window", "placement", "remains_share", "half_size_share")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class LossWeights:
     style: float = 80.0
     lpips: float = 0.0
     """Not one of the paper's terms. Needs ``features="alexnet"``."""
+    lpips_vgg: float = 0.0
+    """LPIPS over VGG-16, not one of the paper's terms. Estimated on a quarter of the images, for its price."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class Config:
     """λ_hole of the reconstruction, on both stages."""
     area_normalized: bool = False
     """Whether hole and rest count by their mean difference, whatever their sizes in the batch of all ranks."""
-    window: int = 0
-    """Side of the square around the hole that the discriminator and the feature networks see; 0 shows them all of the
-    image, as the paper does. The cost of both falls with its area."""
+    window: float = 1.0
+    """Side of the square around the hole that the discriminator and the feature networks see, as a share of the
+    image's; 1 shows them all of it, as the paper does. The cost of both falls with its area."""
     valid_weight: float = 1.0
     """Its weight outside the hole. The result takes nothing from there, but a seam needs a network that knows it."""
     temperature: float = 0.1
@@ -81,6 +84,13 @@ class Config:
 
     reference_share: float = 0.6
     """Share of samples that come with a reference."""
+    placement: float = 0.0
+    """Largest shift of a face from where the crops of the set have it, as a share of their side; scale and angle change
+    along."""
+    remains_share: float = 0.0
+    """Share of samples with the remains of a drawn face mask around the hole."""
+    half_size_share: float = 0.0
+    """Share of steps that see the images at half their size, so that one network serves for both."""
     damaged_limit: float = 0.2
     """Share of an epoch's samples that may be damaged; others stand in for them, and training goes on."""
     twin_colour: float = 0.2
@@ -120,9 +130,11 @@ class Config:
         for name in _AT_LEAST_0:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be 0 or more; got {getattr(self, name)}.")
-        for name in ("reference_share", "ema_decay", "twin_colour"):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
+        if not self.window:
+            raise ValueError("window must be larger than 0: nothing to see.")
         if not 0 <= self.twin_hue <= 0.5:
             raise ValueError(f"twin_hue must be from 0 to 0.5 turns; got {self.twin_hue}.")
         weights = asdict(self.weights)
@@ -172,7 +184,7 @@ def small_start() -> Config:
     return replace(
         small(),
         weights=replace(small().weights, adversarial=0.0),
-        window=48,
+        window=0.75,
         batch_size=8,
         warmup_steps=0,
         steps_constant=2300,
@@ -200,7 +212,7 @@ def small() -> Config:
         ),
         hole_weight=12.0,
         valid_weight=0.3,
-        window=96,
+        window=0.75,
         batch_size=4,
         epochs_constant=0.0,
         epochs_decay=0.0,

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from examples.mask_removal.holes import random_hole
+from examples.mask_removal.placements import placed, with_remains
 from examples.mask_removal.reference import reference_channels
 from examples.mask_removal.shards import DamagedSampleError, is_url, sample_files
 from examples.mask_removal.training_set import INDEX_FILE, parts_of, read_index
@@ -55,6 +56,8 @@ class FaceDataset(Dataset[Batch]):
         root: written by ``prepare.py``: a folder, or the URL of one on a web server that sends parts of files.
         validation: the held-out people, always with the same holes and references.
         reference_share: share of samples that come with a reference; the rest has none.
+        placement: largest shift of a face from where the set has it, as a share of the side; see ``placements.py``.
+        remains_share: share of samples with the remains of a drawn face mask around the hole.
         seed: of all randomness.
         damaged_limit: share of an epoch's samples that may be damaged; beyond it :func:`batches` raises.
 
@@ -69,6 +72,8 @@ class FaceDataset(Dataset[Batch]):
         *,
         validation: bool = False,
         reference_share: float = 0.6,
+        placement: float = 0.0,
+        remains_share: float = 0.0,
         seed: int = 0,
         damaged_limit: float = 0.2,
     ) -> None:
@@ -91,6 +96,8 @@ class FaceDataset(Dataset[Batch]):
             )
         self.validation = validation
         self.reference_share = reference_share
+        self.placement = placement
+        self.remains_share = remains_share
         self.seed = seed
         self.damaged_limit = damaged_limit
         self.damaged: dict[str, str] = {}
@@ -125,13 +132,19 @@ class FaceDataset(Dataset[Batch]):
                 damaged[self.samples[taken]["id"]] = str(error)
             if step + 1 > self.damaged_limit * len(self):
                 raise ValueError(too_many(step + 1, len(self), self.damaged_limit, damaged))
-        hole = random_hole(landmarks, photo.shape[:2], rng, found=found)
+        if self.placement:
+            photo, landmarks, found = placed(photo, landmarks, found, self.placement, rng)
+        seen, believed = photo, landmarks
+        if self.remains_share and rng.random() < self.remains_share:
+            seen, hole, believed = with_remains(photo, landmarks, rng)
+        else:
+            hole = random_hole(landmarks, photo.shape[:2], rng, found=found)
         reference, known = np.zeros_like(photo), np.zeros(photo.shape[:2], bool)
         if rng.random() < self.reference_share:
             second, second_landmarks = self._second(taken, photo, landmarks, rng, damaged)
-            reference, known = reference_channels(second, second_landmarks, photo, landmarks, hole)
+            reference, known = reference_channels(second, second_landmarks, seen, believed, hole)
         batch = Batch(
-            photo_to_image(photo)[0],
+            photo_to_image(seen)[0],
             torch.from_numpy(hole).float()[None],
             photo_to_image(reference)[0],
             torch.from_numpy(known).float()[None],

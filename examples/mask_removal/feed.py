@@ -3,7 +3,9 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from torch.nn import functional as F
 
 from examples.mask_removal.config import Config
 from examples.mask_removal.data import Batch, FaceDataset, batches
@@ -11,6 +13,7 @@ from examples.mask_removal.distributed import Ranks
 from examples.mask_removal.twin import Twin, with_twins
 
 _OF_TWINS = 1  # tells the generators of twins from those of samples, which have (seed, epoch, index)
+_OF_SIZE = 2
 
 
 class Feed:
@@ -65,6 +68,9 @@ class Feed:
 
     def _with_twins(self, batch: Batch, epoch: int, position: int) -> list[Batch]:
         batch = Batch(*(x.to(self.ranks.device, non_blocking=True) for x in batch))
+        share = self.config.half_size_share
+        if share and np.random.default_rng((self.config.seed, epoch, position, _OF_SIZE)).random() < share:
+            batch = halved(batch)
         place = position * self.config.batch_size + self.ranks.rank * len(batch.image)
         keys = [(self.config.seed, epoch, place + index, _OF_TWINS) for index in range(len(batch.image))]
         pieces = zip(*(torch.split(x, self.part_size) for x in batch), strict=True)
@@ -72,3 +78,14 @@ class Feed:
             with_twins(Batch(*piece), self.twin, keys[index * self.part_size :][: self.part_size])
             for index, piece in enumerate(pieces)
         ]
+
+
+def halved(batch: Batch) -> Batch:
+    """The batch at half its size: a pixel is hole if one of its four is, and the reference is known where all four are.
+
+    Args:
+        batch: of even height and width.
+    """
+    image, mask, reference, known = batch
+    known = -F.max_pool2d(-known, 2)
+    return Batch(F.avg_pool2d(image, 2), F.max_pool2d(mask, 2), F.avg_pool2d(reference, 2) * known, known)

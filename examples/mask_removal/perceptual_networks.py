@@ -10,22 +10,25 @@ from torch import Tensor, nn
 from gatedinpaint import VGGFeatures
 
 
-class AlexNetFeatures(nn.Module):
-    """The five relu maps of AlexNet, and LPIPS over them: far cheaper than VGG's, for CPUs.
+class LPIPSFeatures(nn.Module):
+    """The relu maps of a network that LPIPS is defined over, five of them, and LPIPS itself over them.
 
     Trunk, input scaling and the weights of the distance are those of the ``lpips`` package.
+
+    Args:
+        net: ``"alex"`` for AlexNet, far the cheaper one, or ``"vgg"`` for VGG-16.
 
     Reference:
         Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, net: Literal["alex", "vgg"]) -> None:
         super().__init__()
         import lpips
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the package calls torchvision in a way that is deprecated there
-            self.lpips = lpips.LPIPS(net="alex", verbose=False).requires_grad_(False).eval()
+            self.lpips = lpips.LPIPS(net=net, verbose=False).requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """image (B, 3, H, W) in [−1, 1] → five feature maps."""
@@ -39,6 +42,13 @@ class AlexNetFeatures(nn.Module):
                 for lin, a, b in zip(self.lpips.lins, input_features, target_features, strict=True)
             ]
         return torch.stack(levels).sum(0)
+
+
+class AlexNetFeatures(LPIPSFeatures):
+    """Those of AlexNet."""
+
+    def __init__(self) -> None:
+        super().__init__("alex")
 
 
 def build_features(name: Literal["vgg19", "vgg16", "alexnet"]) -> VGGFeatures | AlexNetFeatures:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from examples.mask_removal.config import Config
 from examples.mask_removal.data import Batch
 from examples.mask_removal.feed import Feed
 from examples.mask_removal.precision import NetworkOptimizer
@@ -19,6 +20,7 @@ from examples.mask_removal.steps import (
     generate,
     pixel_terms,
     update_average,
+    vgg_term,
 )
 from gatedinpaint import InpaintOutput, composite
 
@@ -76,13 +78,18 @@ def _time_part(
 
     for group, terms in (
         ("discriminator", lambda: adversarial_term(leaves, part, discriminator, config)),
-        ("features", lambda: feature_terms(leaves, part, networks.features, config)),
+        ("features", lambda: _of_networks(networks, leaves, part, config)),
         ("other losses", lambda: pixel_terms(leaves, part, config)),
     ):
         _timed(seconds, group, feed, lambda terms=terms: differentiate(terms()))
     discriminator.requires_grad_(True)
     gradients = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
     _timed(seconds, "generator", feed, lambda: torch.autograd.backward(list(output), gradients))
+
+
+def _of_networks(networks: Networks, output: InpaintOutput, part: Batch, config: Config) -> dict[str, Tensor]:
+    terms = feature_terms(output, part, networks.features, config)
+    return terms | vgg_term(output, part, networks.vgg, config) if networks.vgg is not None else terms
 
 
 def _update(optimizers: Sequence[NetworkOptimizer], average: nn.Module) -> None:

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from examples.mask_removal.config import Config
 from examples.mask_removal.data import Batch
 from examples.mask_removal.distributed import synchronized
-from examples.mask_removal.perceptual_networks import AlexNetFeatures
+from examples.mask_removal.perceptual_networks import AlexNetFeatures, LPIPSFeatures
 from examples.mask_removal.precision import NetworkOptimizer, Precision, autocast
 from examples.mask_removal.twin import split_twins
 from examples.mask_removal.window import around_hole
@@ -40,6 +40,8 @@ class Networks(NamedTuple):
     generator: nn.Module
     discriminator: nn.Module
     features: nn.Module
+    vgg: LPIPSFeatures | None = None
+    """For the LPIPS over VGG-16."""
 
 
 def generate(generator: nn.Module, batch: Batch, precision: Precision) -> InpaintOutput:
@@ -96,6 +98,7 @@ def generator_step(
                     part,
                     discriminator=discriminator if adversarial else None,
                     features=networks.features,
+                    vgg=networks.vgg,
                     config=config,
                 )
                 optimizer.backward(weighted_sum(terms, asdict(config.weights)) / len(parts))
@@ -121,12 +124,14 @@ def generator_terms(
     discriminator: nn.Module | None,
     features: nn.Module,
     config: Config,
+    vgg: LPIPSFeatures | None = None,
 ) -> dict[str, Tensor]:
     """The unweighted terms of Eq. 1 by name; without a discriminator (warm-up) the adversarial one is 0."""
     terms = dict.fromkeys(asdict(config.weights), batch.image.new_zeros(()))
     if discriminator is not None:
         terms |= adversarial_term(output, batch, discriminator, config)
-    return terms | pixel_terms(output, batch, config) | feature_terms(output, batch, features, config)
+    terms |= pixel_terms(output, batch, config) | feature_terms(output, batch, features, config)
+    return terms if vgg is None else terms | vgg_term(output, batch, vgg, config)
 
 
 def adversarial_term(
@@ -175,6 +180,16 @@ def feature_terms(output: InpaintOutput, batch: Batch, features: nn.Module, conf
     if weights.lpips and isinstance(features, AlexNetFeatures):
         terms["lpips"] = features.distance(of_pictures[0], truth).mean()
     return terms
+
+
+def vgg_term(output: InpaintOutput, batch: Batch, vgg: LPIPSFeatures, config: Config) -> dict[str, Tensor]:
+    """LPIPS over VGG-16, the mean over every fourth image of the batch: it is the dearest of all by the image."""
+    refined, image, mask = (x[::4] for x in (output.refined, batch.image, batch.mask))
+    filled = composite(refined, image, mask).clamp(-1.05, 1.05)
+    filled, image, mask = around_hole(mask, (filled, image, mask), config.window)
+    with autocast(config.precision, filled.device):
+        of_pictures, truth = feature_pass(vgg, [filled], image, masks=[mask])
+    return {"lpips_vgg": vgg.distance(of_pictures[0], truth).mean()}
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ from examples.mask_removal.config import PRESETS
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.distributed import Ranks, ranks
 from examples.mask_removal.feed import Feed
-from examples.mask_removal.perceptual_networks import build_features
+from examples.mask_removal.perceptual_networks import LPIPSFeatures, build_features
 from examples.mask_removal.precision import NetworkOptimizer
 from examples.mask_removal.random_state import seed_everything
 from examples.mask_removal.resume import Position, collect, resume
@@ -53,6 +53,8 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
     training = FaceDataset(
         arguments.data,
         reference_share=config.reference_share,
+        placement=config.placement,
+        remains_share=config.remains_share,
         seed=config.seed,
         damaged_limit=config.damaged_limit,
     )
@@ -68,6 +70,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
 
     # Losses
     features = build_features(config.features).to(ranks.device) if config.needs_features else nn.Identity()
+    vgg = LPIPSFeatures("vgg").to(ranks.device, memory_format=layout) if config.weights.lpips_vgg else None
 
     # Optimizers, which round the weights for O2; after that the ranks join their gradients
     g_optimizer, d_optimizer = (
@@ -79,7 +82,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
             (discriminator, config.learning_rate_discriminator),
         )
     )
-    networks = Networks(ranks.parallel(generator), ranks.parallel(discriminator), features)
+    networks = Networks(ranks.parallel(generator), ranks.parallel(discriminator), features, vgg)
 
     if arguments.profile:
         profile_step(networks, (g_optimizer, d_optimizer), average, feed)

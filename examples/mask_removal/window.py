@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def around_hole(mask: Tensor, images: Sequence[Tensor], side: int) -> list[Tensor]:
+def around_hole(mask: Tensor, images: Sequence[Tensor], share: float) -> list[Tensor]:
     """Cut the same square out of every image, sample by sample, with the hole as near to its middle as it goes.
 
     Composite and truth differ in the hole alone: a network that compares them learns nothing elsewhere, and costs as
@@ -16,18 +16,17 @@ def around_hole(mask: Tensor, images: Sequence[Tensor], side: int) -> list[Tenso
     Args:
         mask: (B, 1, H, W), 1 = hole. A sample without a hole is seen in its middle.
         images: (B, C, H, W) each; the mask may be one of them.
-        side: of the square in pixels; 0, or no less than the images, returns them as they are.
+        share: side of the square as a share of the images' shorter one; 1 returns them as they are.
 
     Returns:
-        The images, (B, C, min(side, H), min(side, W)).
+        The images, (B, C, s, s) with s = share · min(H, W), rounded.
     """
     height, width = mask.shape[2:]
-    lines, columns = min(side, height) or height, min(side, width) or width
-    if (lines, columns) == (height, width):
+    if share == 1:
         return list(images)
-    tops = _starts(mask.amax(dim=(1, 3)), lines)
-    lefts = _starts(mask.amax(dim=(1, 2)), columns)
-    squares = [(slice(top, top + lines), slice(left, left + columns)) for top, left in zip(tops, lefts, strict=True)]
+    side = max(1, round(share * min(height, width)))
+    tops, lefts = _starts(mask.amax(dim=(1, 3)), side), _starts(mask.amax(dim=(1, 2)), side)
+    squares = [(slice(top, top + side), slice(left, left + side)) for top, left in zip(tops, lefts, strict=True)]
     return [torch.stack([image[n][:, *square] for n, square in enumerate(squares)]) for image in images]
 
 
