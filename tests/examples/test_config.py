@@ -60,7 +60,7 @@ def test_bad_configurations() -> None:
     with pytest.raises(ValueError, match="weights.style must be 0 or more; got -1"):
         Config(weights=LossWeights(style=-1.0))
     with pytest.raises(ValueError, match="weights are all 0"):
-        Config(weights=LossWeights(*[0.0] * 7))
+        Config(weights=LossWeights(*[0.0] * 8))
     with pytest.raises(ValueError, match="nothing to train"):
         Config(epochs_constant=0, epochs_decay=0)
 

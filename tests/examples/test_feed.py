@@ -7,7 +7,7 @@ import torch
 from examples.mask_removal.config import smoke
 from examples.mask_removal.data import Batch, FaceDataset
 from examples.mask_removal.distributed import Ranks, device_of, ranks
-from examples.mask_removal.feed import Feed
+from examples.mask_removal.feed import Feed, halved
 
 CPU = torch.device("cpu")
 CONFIG = replace(smoke(), batch_size=4)
@@ -85,3 +85,24 @@ def test_loader_processes_live_through_epochs(training_set: Path) -> None:
     workers = list(Feed(loaded, CONFIG, Ranks(0, 1, CPU), workers=1).parts(0, 3))
     for first, second in zip(here, workers, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(first[0], second[0], strict=True))
+
+
+def test_a_share_of_the_steps_sees_half_the_size_on_every_rank_alike(training_set: Path) -> None:
+    def sides(rank: int, world_size: int) -> list[int]:
+        steps = feed(training_set, rank=rank, world_size=world_size, half_size_share=0.5).parts(0, 8)
+        return [parts[0].image.shape[-1] for parts in steps]
+
+    alone = sides(0, 1)
+    assert set(alone) == {32, 64}
+    assert sides(0, 2) == sides(1, 2) == alone
+
+
+def test_at_half_the_size_a_hole_covers_what_it_covered_and_a_reference_shows_no_more() -> None:
+    known = torch.tensor([[1.0, 1, 1, 1], [1, 1, 0, 1]])[None, None]
+    reference = torch.arange(8.0).view(1, 1, 2, 4).expand(1, 3, 2, 4) * known
+    mask = torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 1]])[None, None]
+    half = halved(Batch(reference, mask, reference, known))
+    assert half.mask.flatten().tolist() == [0, 1]
+    assert half.reference_mask.flatten().tolist() == [1, 0]
+    assert half.reference[0, 0].flatten().tolist() == [2.5, 0]  # mean of 0, 1, 4, 5
+    assert half.image.shape == (1, 3, 1, 2)

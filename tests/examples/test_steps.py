@@ -1,15 +1,19 @@
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
+import lpips
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
 
 from examples.mask_removal.config import Config, LossWeights
 from examples.mask_removal.data import Batch
+from examples.mask_removal.perceptual_networks import LPIPSFeatures
 from examples.mask_removal.precision import NetworkOptimizer
-from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step
+from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step, generator_terms
 from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite
 
 # Without the contrastive term, whose negatives are those of one part.
@@ -92,3 +96,16 @@ def test_area_normalisation_is_that_of_the_configuration() -> None:
         step = generator_step(nets, optimizer(nets.generator), [batch(4)], None, config, adversarial=False)
         terms.append(step[0]["reconstruction"])
     torch.testing.assert_close(terms[1], 4 * terms[0], rtol=1e-12, atol=0)
+
+
+def test_the_lpips_over_vgg_is_that_of_every_fourth_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = SimpleNamespace(features=torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"]))
+    monkeypatch.setattr(lpips.pretrained_networks.tv, "vgg16", lambda pretrained: layers)
+    vgg, nets, some = LPIPSFeatures("vgg").double(), networks(), batch(8)
+    output = generate(nets.generator, some, "fp32")
+    terms = generator_terms(output, some, discriminator=None, features=nets.features, config=CONFIG, vgg=vgg)
+    filled = composite(output.refined, some.image, some.mask).clamp(-1.05, 1.05)
+    expected = vgg.lpips(filled[[0, 4]], some.image[[0, 4]]).mean()
+    torch.testing.assert_close(terms["lpips_vgg"], expected, rtol=1e-6, atol=0)
+    (gradient,) = torch.autograd.grad(terms["lpips_vgg"], output.refined)
+    assert [bool(image.any()) for image in gradient] == [True, False, False, False] * 2
