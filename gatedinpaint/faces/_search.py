@@ -3,21 +3,43 @@
 A detector of 128×128 pixels sees nothing narrower than a tenth of what it is shown, so it is shown overlapping windows
 of the photo as well, coarse ones first. Windows also make it see faces in clouds and coins. What tells them apart: a
 mirrored view of a true face gives the same landmarks mirrored, while those of a texture land elsewhere.
+
+The detector alone takes a tenth of the time that it takes with the landmarks of a face that it finds. So in windows it
+is asked where faces may be, and only a place where none was found before is looked at from close by.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from gatedinpaint.faces._pyramid import Pyramid, View, Window
 from gatedinpaint.faces.face import Face
 from gatedinpaint.faces.regions import MIRROR, face_height
 from gatedinpaint.image import Photo
 
-Look = Callable[[Photo], list[Face]]
-"""One glance at a photo: the faces that are plain to see, in any order."""
+
+class Box(NamedTuple):
+    """Where a face may be: the middle of its landmarks, and their extent along the longer side, in pixels."""
+
+    x: float
+    y: float
+    extent: float
+
+
+class Detector(Protocol):
+    """What sees faces in a photo that is not too large for it."""
+
+    def boxes(self, photo: Photo) -> list[Box]:
+        """A glance: where faces may be."""
+        ...
+
+    def faces(self, photo: Photo) -> list[Face]:
+        """A look: the faces that are plain to see."""
+        ...
+
 
 # Sides of the windows as shares of the photo's longer side; neighbours overlap by a third. A face of 0.12 of a window
 # is found, so each level begins where the one before ends, and the last reaches down to 0.02 of the photo's width.
@@ -27,28 +49,32 @@ _MIN_WINDOW, _MIN_FACE = 96, 12
 _VISIBLE = 0.1  # of a window: any wider face has been seen in it
 # A face smaller than this share of the longer side gains accuracy from a second look at a crop around it.
 _PLAIN = 0.25
+# Longest side in pixels of what is shown: for a glance four times what the detector takes, for a look so many that a
+# face of the smallest plain size has all the pixels that landmarks are found from, which is 256 with its surroundings.
+_GLANCE, _LOOK = 512, 1536
 # Two views of a face may differ by this mean distance, in face heights: more than those of nearly all faces with a face
 # mask, less than those of textures.
 _AGREEMENT = 0.06
 
 
-def find_faces(photo: Photo, look: Look, max_faces: int, *, least: float = 0.0) -> list[Face]:
+def find_faces(photo: Photo, detector: Detector, max_faces: int, *, least: float = 0.0) -> list[Face]:
     """The ``max_faces`` largest faces, the largest first; looks closer only while fewer are found, and what is still to
     be found may be ``least`` times as large as the largest."""
-    side = max(photo.shape[:2])
-    plain = _PLAIN * side
+    pyramid = Pyramid(photo)
+    side = max(pyramid.size)
     found: list[Face] = []
-    for candidate in look(photo):
-        _keep(found, candidate if _extent(candidate) >= plain else _confirmed(photo, candidate, look))
+    for candidate in _faces(detector, pyramid.view(Window(0, 0, *pyramid.size), _LOOK)):
+        plain = _extent(candidate) >= _PLAIN * side
+        _keep(found, candidate if plain else _confirmed(pyramid, _box(candidate), detector, candidate))
     largest_unseen = math.inf  # the mirrored view of the whole photo may show any
-    for level in levels((photo.shape[0], photo.shape[1])):
+    for level in levels(pyramid.size):
         enough = least * max((_extent(face) for face in found), default=0.0) > largest_unseen
         if len(found) >= max_faces or enough or level * side < _MIN_WINDOW:
             break
         largest_unseen = _VISIBLE * level * side
-        for candidate in _candidates(photo, look, level):
-            if _extent(candidate) >= _MIN_FACE and not any(_same(candidate, other) for other in found):
-                _keep(found, _confirmed(photo, candidate, look))
+        for box in _candidates(pyramid, detector, level):
+            if box.extent >= _MIN_FACE and not any(_same(box, _box(face)) for face in found):
+                _keep(found, _confirmed(pyramid, box, detector))
     return sorted(found, key=_area, reverse=True)[:max_faces]
 
 
@@ -60,13 +86,6 @@ def levels(size: tuple[int, int]) -> list[float]:
     height, width = size
     share = max(width, height / 2) / max(size)
     return [level ** (1 + math.log(share) / math.log(LEVELS[-1])) for level in LEVELS]
-
-
-class Window(NamedTuple):
-    top: int
-    left: int
-    height: int
-    width: int
 
 
 def windows(size: tuple[int, int], level: float) -> list[Window]:
@@ -81,71 +100,78 @@ def windows(size: tuple[int, int], level: float) -> list[Window]:
     return [Window(top, left, height, width) for top in starts(size[0], height) for left in starts(size[1], width)]
 
 
-def _candidates(photo: Photo, look: Look, level: float) -> Iterator[Face]:
+def _candidates(pyramid: Pyramid, detector: Detector, level: float) -> Iterator[Box]:
     # The largest windows are also shown mirrored: a second chance for a face that the first just failed.
-    views = [look, lambda part: _mirrored(look, part)] if level > 0.5 else [look]
-    for top, left, height, width in windows((photo.shape[0], photo.shape[1]), level):
-        for view in views[1:] if level == 1 else views:
-            for face in view(photo[top : top + height, left : left + width]):
-                yield _moved(face, left, top)
+    mirrored = (False, True) if level > 0.5 else (False,)
+    for window in windows(pyramid.size, level):
+        view = pyramid.view(window, _GLANCE)
+        for mirror in mirrored:
+            shown = view.photo[:, ::-1] if mirror else view.photo
+            for x, y, extent in detector.boxes(shown):
+                across, down = _placed(np.array([shown.shape[1] - 1 - x if mirror else x, y]), view)
+                yield Box(float(across), float(down), view.scale * extent)
 
 
-def _confirmed(photo: Photo, candidate: Face, look: Look) -> Face | None:
+def _confirmed(pyramid: Pyramid, box: Box, detector: Detector, candidate: Face | None = None) -> Face | None:
     """The face as seen from close by, if a plain and a mirrored view of it agree; otherwise None."""
-    plain = [candidate]
+    plain = [candidate] if candidate else []
     for scale in (2.0, 2.5, 3.0):
-        crop, left, top = _crop(photo, candidate, scale)
-        closer = [_moved(face, left, top) for face in look(crop)]
-        plain = [*(face for face in closer if _same(face, candidate)), *plain]
-        for mirrored in _mirrored(look, crop):
-            mirrored = _moved(mirrored, left, top)
+        side = math.ceil(scale * box.extent)
+        view = pyramid.view(Window(math.floor(box.y - side / 2), math.floor(box.x - side / 2), side, side), _LOOK)
+        plain = [*(face for face in _faces(detector, view) if _same(_box(face), box)), *plain]
+        if not plain:
+            continue
+        for mirrored in _faces(detector, view, mirror=True):
             for face in plain:
                 if _agree(mirrored, face):
                     return mirrored if face is candidate else face
     return None
 
 
-def _crop(photo: Photo, face: Face, scale: float) -> tuple[Photo, int, int]:
-    """A square around the face, black beyond the photo's border, and where its left and top are."""
-    side = math.ceil(scale * _extent(face))
-    left, top = np.floor(_centre(face) - side / 2).astype(int).tolist()
-    crop = np.zeros((side, side, 3), np.uint8)
-    inside = photo[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
-    y, x = max(0, -top), max(0, -left)
-    crop[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
-    return crop, left, top
+def _faces(detector: Detector, view: View, *, mirror: bool = False) -> list[Face]:
+    """The faces that the view shows, in pixels of the photo."""
+    faces = detector.faces(view.photo[:, ::-1] if mirror else view.photo)
+    if mirror:
+        faces = [_mirrored(face, view.photo.shape[1]) for face in faces]
+    return [
+        dataclasses.replace(
+            face,
+            landmarks=_placed(face.landmarks, view).astype(np.float32),
+            depth=(view.scale * face.depth).astype(np.float32),
+        )
+        for face in faces
+    ]
 
 
-def _mirrored(look: Look, photo: Photo) -> list[Face]:
-    def back(face: Face) -> Face:
-        points = face.landmarks[MIRROR] * np.array([-1, 1], np.float32) + np.array([photo.shape[1] - 1, 0], np.float32)
-        return Face(points, face.depth[MIRROR], -face.yaw, face.pitch, -face.roll)
+def _placed(points: np.ndarray, view: View) -> np.ndarray:
+    """Points of a view in pixels of the photo; pixel centres lie at integers in both."""
+    placed: np.ndarray = (points + 0.5) * view.scale - 0.5 + (view.left, view.top)
+    return placed
 
-    return [back(face) for face in look(photo[:, ::-1])]
+
+def _mirrored(face: Face, width: int) -> Face:
+    points = face.landmarks[MIRROR] * np.array([-1, 1], np.float32) + np.array([width - 1, 0], np.float32)
+    return Face(points, face.depth[MIRROR], -face.yaw, face.pitch, -face.roll)
 
 
 def _keep(found: list[Face], face: Face | None) -> None:
-    if face is not None and not any(_same(face, other) for other in found):
+    if face is not None and not any(_same(_box(face), _box(other)) for other in found):
         found.append(face)
 
 
-def _moved(face: Face, x: int, y: int) -> Face:
-    return dataclasses.replace(face, landmarks=face.landmarks + np.array([x, y], np.float32))
+def _box(face: Face) -> Box:
+    x, y = (face.landmarks.min(0) + face.landmarks.max(0)) / 2
+    return Box(float(x), float(y), _extent(face))
 
 
-def _same(face: Face, other: Face) -> bool:
+def _same(box: Box, other: Box) -> bool:
     """Whether two findings are of one face: their centres lie within half of the larger one's extent."""
-    return float(np.linalg.norm(_centre(face) - _centre(other))) < 0.5 * max(_extent(face), _extent(other))
+    return math.hypot(box.x - other.x, box.y - other.y) < 0.5 * max(box.extent, other.extent)
 
 
 def _agree(face: Face, other: Face) -> bool:
     distance = float(np.linalg.norm(face.landmarks - other.landmarks, axis=1).mean())
     return distance < _AGREEMENT * face_height(other.landmarks)
-
-
-def _centre(face: Face) -> np.ndarray:
-    centre: np.ndarray = (face.landmarks.min(0) + face.landmarks.max(0)) / 2
-    return centre
 
 
 def _extent(face: Face) -> float:

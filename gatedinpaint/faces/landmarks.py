@@ -18,9 +18,9 @@ class FaceLandmarker:
 
     The whole photo is looked at first; that finds faces wider than about a tenth of it. While fewer than ``max_faces``
     are found, the search goes on in overlapping windows down to faces of 2 % of the photo's width (of half its height,
-    if it is narrower than that). So a photo with a face in plain view costs one look at ``max_faces=1``, while one with
-    no or too few faces costs about a hundred, or two hundred if it is upright. A face that is small, or found in a
-    window, is looked at again from close by, which makes its landmarks more accurate; it counts when a plain and a
+    if it is narrower than that): a glance of the detector alone at each of about a hundred windows, or two hundred if
+    it is upright. All of that happens on the photo shrunk to what the networks take. A face that is small, or found in
+    a window, is looked at again from close by, which makes its landmarks more accurate; it counts when a plain and a
     mirrored view agree on it.
 
     An object may be used by many threads, which take turns. MediaPipe starts at the first :meth:`detect`, in the
@@ -54,12 +54,12 @@ class FaceLandmarker:
             raise ValueError(f"least must be a share of the largest face, from 0 to 1; got {least}.")
         require("mediapipe", "faces")  # before the model is looked for, which may mean a download
         self.max_faces, self.least = max_faces, least
-        self._look = MediaPipe(find_face_landmarker_model(model_path), max(max_faces, _AT_A_GLANCE))
+        self._detector = MediaPipe(find_face_landmarker_model(model_path), max(max_faces, _AT_A_GLANCE))
 
     @property
     def model_path(self) -> Path:
         """The model file."""
-        return self._look.model_path
+        return self._detector.model_path
 
     def detect(self, photo: Photo) -> list[Face]:
         """Find the faces in a photo: the largest first, an empty list when there are none.
@@ -72,7 +72,7 @@ class FaceLandmarker:
             ValueError: the photo is not (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), or has a side under 16 or
                 over 32,766 pixels; the model file is damaged or another model.
         """
-        return find_faces(_checked(photo), self._look, self.max_faces, least=self.least)
+        return find_faces(_checked(photo), self._detector, self.max_faces, least=self.least)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.model_path)!r}, max_faces={self.max_faces})"

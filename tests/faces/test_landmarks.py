@@ -153,11 +153,20 @@ def test_no_face_is_seen_where_none_is(landmarker: FaceLandmarker, name: str) ->
 
 def test_a_face_in_plain_view_costs_one_look(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
     landmarker = FaceLandmarker()
-    looks: list[tuple[int, ...]] = []
-    look = landmarker._look
-    monkeypatch.setattr(landmarker, "_look", lambda part: looks.append(part.shape) or look(part))
+    looks: list[tuple[str, tuple[int, ...]]] = []
+    run = landmarker._detector._run
+    monkeypatch.setattr(
+        landmarker._detector, "_run", lambda which, part: looks.append((which, part.shape)) or run(which, part)
+    )
     assert len(landmarker.detect(photo[:300, 80:380])) == 1
-    assert looks == [(300, 300, 3)]
+    assert looks == [("landmarks", (300, 300, 3))]
+
+
+def test_a_box_is_where_the_landmarks_are(photo: Photo, face: Face, landmarker: FaceLandmarker) -> None:
+    ((x, y, extent),) = landmarker._detector.boxes(photo)
+    middle = (face.landmarks.min(0) + face.landmarks.max(0)) / 2
+    size = float(np.ptp(face.landmarks, axis=0).max())
+    assert (x, y) == pytest.approx(middle, abs=0.15 * size) and extent == pytest.approx(size, rel=0.2)
 
 
 def test_threads_share_a_landmarker(photo: Photo) -> None:
@@ -184,8 +193,9 @@ def test_least_out_of_range_is_refused(least: float) -> None:
 def test_a_failure_inside_mediapipe_does_not_poison_the_next_photo(photo: Photo) -> None:
     landmarker = FaceLandmarker()
     landmarker.detect(photo)
-    landmarker._look._native.close()  # every call of a closed object fails, as after an internal error
-    landmarker._look._native.detect = _fail
+    native = landmarker._detector._native["landmarks"]
+    native.close()  # every call of a closed object fails, as after an internal error
+    native.detect = _fail
     with pytest.raises(RuntimeError, match="inside"):
         landmarker.detect(photo)
     assert len(landmarker.detect(photo)) == 1
