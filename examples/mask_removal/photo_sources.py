@@ -10,7 +10,7 @@ from typing import IO, Any, NamedTuple
 
 from examples.mask_removal.layouts import CelebAIdentities
 
-PHOTO_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+PHOTO_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
 _LONGEST_ID = 150
 """In bytes: file systems take 255, and temporary names are longer than the id."""
 

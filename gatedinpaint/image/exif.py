@@ -5,7 +5,7 @@ import warnings
 from typing import Any
 
 from gatedinpaint._optional import require
-from gatedinpaint.image.files import FORMATS, check_file
+from gatedinpaint.image.files import check_file, formats_of
 
 _ORIENTATION, _EXIF_FOLDER, _GPS_FOLDER = 0x0112, 0x8769, 0x8825
 _INTEROPERABILITY, _SUB_FOLDERS = 0xA005, 0x014A
@@ -49,7 +49,7 @@ def read_exif(path: str | os.PathLike[str], *, location: bool = False) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, on damaged entries and on large files whose pixels are not read
         try:
-            with pil.open(path, formats=FORMATS) as file:
+            with pil.open(path, formats=formats_of(path, str(path))) as file:
                 return _kept(file.getexif(), location=location)
         except Exception:  # SyntaxError, struct.error, OSError, … : every damage has another
             return b""

@@ -14,9 +14,13 @@ from gatedinpaint._optional import require
 from gatedinpaint.image.photo import Photo, check_photo
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-"""The file formats that :func:`read_photo` opens. Everything else is refused before a decoder sees it."""
+"""The file formats that :func:`read_photo` opens, and HEIC besides where the extra ``heic`` is installed. Everything
+else is refused before a decoder sees it."""
 MAX_PIXELS = 100_000_000
 """Largest photo that :func:`read_photo` decodes by default: 100 megapixels, 300 MB of memory."""
+
+# What bytes 4 to 12 of a HEIC file are: a box of the kind "ftyp", and a brand of HEVC pictures.
+_HEIC = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")}
 
 # How to turn a picture upright, by its EXIF orientation.
 _ORIENTATION_TAG = 0x0112
@@ -40,15 +44,16 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
 
     The size is checked from the header before anything is decoded. Colours of an embedded ICC profile, such as Display
     P3 or CMYK, are converted to sRGB. Transparency is laid on white, 16 bits per channel are scaled to 8. A damaged
-    profile or EXIF is ignored. Needs the extra ``faces`` (Pillow).
+    profile or EXIF is ignored. Needs the extra ``faces`` (Pillow); HEIC photos, as iPhones take them, ``heic``.
 
     Args:
-        source: the path of a JPEG, PNG, WebP, TIFF or BMP file, or such a file opened for reading bytes: any object
-            with ``read``.
+        source: the path of a JPEG, PNG, WebP, TIFF, BMP or HEIC file, or such a file opened for reading bytes: any
+            object with ``read``.
         max_pixels: larger photos are refused.
 
     Raises:
-        PhotoError: missing, not a regular file, not one of the formats, damaged, truncated, or too large.
+        PhotoError: missing, not a regular file, not one of the formats, damaged, truncated, or too large; a HEIC file
+            without the extra ``heic``.
         ImportError: Pillow is not installed.
 
     Example:
@@ -66,7 +71,8 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow only warns of bombs; the check below refuses them
         try:
-            with pil.open(source, formats=FORMATS) as file:
+            source = BytesIO(source.read()) if hasattr(source, "read") and not hasattr(source, "seek") else source
+            with pil.open(source, formats=formats_of(source, name)) as file:
                 width, height = file.size
                 if width * height > max_pixels:
                     raise PhotoError(f"{name}: {width} × {height} pixels; {_at_most(max_pixels)}")
@@ -81,6 +87,23 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
         except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, … on damaged files
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise PhotoError(f"{name}: cannot be read as a photo: {reason}.") from error
+
+
+def formats_of(source: str | os.PathLike[str] | IO[bytes], name: str) -> tuple[str, ...]:
+    """What Pillow may take a file for: HEIF where it begins like one, else :data:`FORMATS`."""
+    if hasattr(source, "read"):
+        head = source.read(12)
+        source.seek(-len(head), os.SEEK_CUR)
+    else:
+        with Path(source).open("rb") as file:
+            head = file.read(12)
+    if head[4:] not in _HEIC:
+        return FORMATS
+    try:
+        require("pillow_heif", "heic").register_heif_opener()
+    except ImportError as error:
+        raise PhotoError(f"{name}: is a HEIC photo. {error}") from error
+    return ("HEIF",)
 
 
 def _at_most(max_pixels: int) -> str:

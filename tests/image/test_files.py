@@ -1,15 +1,20 @@
 import io
 import os
 import struct
+import sys
 import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
 from gatedinpaint import PhotoError, read_photo, write_photo
+from gatedinpaint.image import read_exif
+
+SMOOTH = np.linspace(0, 255, 64 * 90 * 3).reshape(64, 90, 3).astype(np.uint8)
 
 
 def random_photo(height: int = 9, width: int = 13) -> np.ndarray:
@@ -50,6 +55,51 @@ def test_reads_whatever_can_be_read() -> None:
         file.seek(0)
         with pytest.raises(PhotoError, match=f"^{file.name}: cannot be read"):
             read_photo(file)
+
+
+@pytest.fixture
+def heic(tmp_path: Path) -> Path:
+    """A smooth picture of 90 × 64 pixels, with an EXIF that names maker and place."""
+    exif = Image.Exif()
+    exif[0x010F] = "Example"
+    exif.get_ifd(0x8825)[1] = "N"
+    pillow_heif.from_pillow(Image.fromarray(SMOOTH)).save(tmp_path / "a.heic", quality=95, exif=exif.tobytes())
+    return tmp_path / "a.heic"
+
+
+def test_reads_heic(heic: Path) -> None:
+    photo = read_photo(heic)
+    assert photo.shape == SMOOTH.shape and photo.dtype == np.uint8
+    assert np.abs(photo.astype(int) - SMOOTH).mean() < 4
+    assert np.array_equal(read_photo(io.BytesIO(heic.read_bytes())), photo)
+    exif = Image.Exif()
+    exif.load(read_exif(heic))
+    assert exif[0x010F] == "Example" and not exif.get_ifd(0x8825)
+
+
+def test_heic_is_measured_before_it_is_decoded(heic: Path) -> None:
+    with pytest.raises(PhotoError, match=r"90 × 64 pixels; at most 0 megapixels"):
+        read_photo(heic, max_pixels=5000)
+
+
+def test_damaged_heic(heic: Path, tmp_path: Path) -> None:
+    for length in (12, 200, len(heic.read_bytes()) - 300):
+        (tmp_path / "cut.heic").write_bytes(heic.read_bytes()[:length])
+        with pytest.raises(PhotoError, match="cut.heic: cannot be read as a photo"):
+            read_photo(tmp_path / "cut.heic")
+        assert read_exif(tmp_path / "cut.heic") == b"" or length > 200  # of a file cut at its end it is whole
+
+
+def test_heic_without_its_plug_in_names_the_command(heic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PhotoError, match=r'a.heic: is a HEIC photo. .* pip install "gatedinpaint\[heic\]"'):
+        read_photo(heic)
+    assert read_exif(heic) == b""
+
+
+def test_heic_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected an ending such as .png or .jpg; got '.heic'"):
+        write_photo(tmp_path / "a.heic", random_photo())
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
