@@ -13,6 +13,27 @@ from examples.mask_removal.config import PRESETS, Config, read_config, small
 
 CONFIG_FILE = "config.json"
 
+DESCRIPTION = """\
+Train the mask-removal generator; an interrupted run is continued by the same command.
+
+examples:
+  python -m examples.mask_removal.train --data SET --output RUN --preset smoke  (a few steps: does it run?)
+  python -m examples.mask_removal.train --data SET --output RUN                 (as the shipped weights: hours)
+  python -m examples.mask_removal.train --data SET --output RUN --profile       (what a step costs)
+  torchrun --nproc-per-node 4 -m examples.mask_removal.train --data SET --output RUN --preset paper --device cuda
+
+presets:
+  small         the shipped weights' (the default)
+  small_start   what small starts from, at 64 pixels
+  paper         as published, for GPUs
+  deepgin       with its ancestor's losses, for GPUs
+  smoke         a few steps
+
+The result is RUN/generator, which remove and evaluate take as --model.
+
+exit code: 0 trained; 2 not possible, with one line that says why; 130 interrupted
+"""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -64,7 +85,7 @@ def parse(words: Sequence[str]) -> Arguments:
         prog="python -m examples.mask_removal.train",
         args=words,
         default=Arguments(data=tyro.MISSING, output=tyro.MISSING, config=default),
-        description=Arguments.__doc__,
+        description=DESCRIPTION,
     )
     if begun and begun != arguments.config:
         old, new = begun.to_dict(), arguments.config.to_dict()

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from skimage.data import astronaut
 
+from examples.mask_removal.one_line import one_line
 from examples.mask_removal.pipeline import load_default, remove_mask
 from examples.mask_removal.remove import steps_sheet
 from examples.mask_removal.views import View, seen_otherwise
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         output.parent.mkdir(parents=True, exist_ok=True)
         _run(output)
     except (ValueError, OSError, ImportError) as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(f"demo: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 

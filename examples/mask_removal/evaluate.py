@@ -26,12 +26,23 @@ from examples.mask_removal.data import Batch
 from examples.mask_removal.fills import Fill, fills_of, telea
 from examples.mask_removal.held_out import BATCH, HeldOut, Pair
 from examples.mask_removal.lower_face import LowerFaceFeatures
+from examples.mask_removal.one_line import one_line
 from examples.mask_removal.pipeline import WEIGHTS
 from gatedinpaint import InpaintGenerator, composite, load_model
 from gatedinpaint.metrics import LPIPS, InpaintingEvaluation, InpaintingReport, summary_table
 
 FIGURES = ("PSNR hole", "SSIM hole", "LPIPS alex", "LPIPS vgg", f"Fréchet distance ({LowerFaceFeatures.name})")
 YAW_EDGES = (0, 15, 30, 180)
+EXAMPLES = """\
+examples:
+  python -m examples.mask_removal.evaluate --data SET                             (the shipped weights)
+  python -m examples.mask_removal.evaluate --data SET --model RUN/generator --output reports/
+  python -m examples.mask_removal.evaluate --data SET --limit 64 --methods Telea "with reference"
+
+methods:   without reference, with reference, coarse only, Telea
+figures:   PSNR in dB and SSIM from 0 to 1, in the hole, more is better; LPIPS and Fréchet distance, less is better
+exit code: 0 measured; 2 not possible, with one line that says why
+"""
 ALONE, OWN, STRANGER = "without reference", "second photo of the person", "photo of somebody else"
 
 
@@ -122,12 +133,28 @@ def yaw_table(reports: Mapping[str, InpaintingReport], yaws: Mapping[str, float]
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="evaluate", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", required=True, help="training set written by prepare.py: a folder, or the URL of one")
-    parser.add_argument("--model", type=Path, default=WEIGHTS, help="folder of a generator (default: the shipped one)")
-    parser.add_argument("--limit", type=int, help="measure on so many faces from all over the held-out part only")
-    parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods only, and no pairs")
-    parser.add_argument("--output", type=Path, help="folder for the reports, as JSON and Markdown")
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.mask_removal.evaluate",
+        description=__doc__.split("\n\n")[0],
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data", required=True, metavar="SET", help="training set written by prepare.py: a folder, or the URL of one"
+    )
+    parser.add_argument(
+        "--model", type=Path, default=WEIGHTS, metavar="FOLDER", help="folder of a generator (default: the shipped one)"
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="measure N faces from all over the held-out part (default: all)"
+    )
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods only, and no second photos")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="also write the report of every method, as JSON and Markdown",
+    )
     options = parser.parse_args(arguments)
     try:
         faces = HeldOut(options.data, limit=options.limit)
@@ -155,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name, report in reports.items() if options.output else ():
             report.save(options.output / f"{name.replace(',', '').replace(' ', '-')}.json")
     except (ValueError, OSError, ImportError, RuntimeError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
+        print(f"evaluate: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -84,7 +84,18 @@ class Removal:
 
 def load_default() -> InpaintGenerator:
     """The generator that comes with this example: see ``weights/README.md`` for what it was trained on."""
-    generator: InpaintGenerator = load_model(WEIGHTS)
+    return load_generator(WEIGHTS)
+
+
+def load_generator(folder: Path, *, device: str = "cpu") -> InpaintGenerator:
+    """A generator of a run, or another that :func:`save_model` wrote.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder holds no model, a damaged one, or another network; no such device.
+    """
+    generator = load_model(folder, device=device)
+    if not isinstance(generator, InpaintGenerator):
+        raise ValueError(f"{folder}: expected an InpaintGenerator; got a {type(generator).__name__}.")
     return generator
 
 

@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from examples.mask_removal.crops import prepare_photo
 from examples.mask_removal.layouts import is_ffhq
+from examples.mask_removal.one_line import one_line
 from examples.mask_removal.photo_sources import new_photos
 from examples.mask_removal.shards import SampleFolder, ShardWriter
 from examples.mask_removal.training_set import (
@@ -49,6 +50,16 @@ from examples.mask_removal.training_set import (
 from examples.mask_removal.worker_pool import in_processes
 
 SIZES = range(16, 4097)
+
+EXAMPLES = """\
+examples:
+  python -m examples.mask_removal.prepare photos/ --output SET --size 128
+  python -m examples.mask_removal.prepare ffhq/ more.tar --output SET --identities who.csv --workers 8
+  python -m examples.mask_removal.prepare celeba/ --output SET --samples-per-shard 1000 --no-found-holes
+
+who.csv:   a line "id,identity", then one for each photo; id is its path in its folder without ending, "/" as "__"
+exit code: 0 done; 2 not possible, no face in any photo, or a source that is damaged; 130 interrupted
+"""
 
 
 def prepare(
@@ -107,19 +118,31 @@ def _wait_for_all(world_size: int) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="prepare", description=__doc__.split("\n\n")[0])
-    parser.add_argument("photos", nargs="+", type=Path, help="folders or tar files of photos")
-    parser.add_argument(
-        "--output", type=Path, required=True, help="the training set's folder; continued when it exists"
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.mask_removal.prepare",
+        description="Photos of faces → a training set of aligned crops with their landmarks. The same command goes on "
+        "after an interruption, and adds photos.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--size", type=int, default=256, help="side of the crops in pixels (default 256)")
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTOS", help="folders or tar files of photos")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="SET", help="the training set's folder; continued when it exists"
+    )
+    parser.add_argument(
+        "--size", type=int, default=256, metavar="PIXELS", help="side of the crops in pixels (default 256)"
+    )
     parser.add_argument(
         "--aligned",
         action=argparse.BooleanOptionalAction,
         help="the photos are FFHQ-style crops already: only resize them (default: where FFHQ is recognised)",
     )
-    parser.add_argument("--identities", type=Path, help="CSV with columns id and identity: whose face it is")
-    parser.add_argument("--workers", type=int, default=2, help="processes of a rank; 0 works in this one (default 2)")
+    parser.add_argument(
+        "--identities", type=Path, metavar="CSV", help="CSV with columns id and identity: whose face it is"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, metavar="N", help="processes of a rank; 0 works in this one (default 2)"
+    )
     parser.add_argument(
         "--samples-per-shard", type=int, default=0, metavar="N", help="write tar shards of N samples, not files"
     )
@@ -150,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
             world_size=world_size,
         )
     except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"prepare: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"prepare: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("prepare: interrupted; the same command goes on from here.", file=sys.stderr)

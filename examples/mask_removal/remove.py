@@ -1,25 +1,30 @@
-"""Take the face mask off a photo.
+"""Take the face masks off photos.
 
-python -m examples.mask_removal.remove PHOTO --reference PHOTO2 --output RESULT
+python -m examples.mask_removal.remove PHOTO --reference PHOTO2 --output RESULT.png
 """
 
 import argparse
+import json
 import sys
-from pathlib import Path
+import time
+from collections.abc import Iterator
+from typing import Any
 
-import cv2
 import numpy as np
 
-from examples.mask_removal.pipeline import Origin, Removal, load_default, remove_mask
+from examples.mask_removal.one_line import EXPECTED, one_line
+from examples.mask_removal.own_hole import read_hole
+from examples.mask_removal.pipeline import Origin, Removal, load_generator, remove_mask
+from examples.mask_removal.progress_bar import Progress
+from examples.mask_removal.removal_files import Job, check_not_read, check_not_there, folder_jobs, single_job
+from examples.mask_removal.removal_options import LEAST, parser
+from examples.mask_removal.removal_report import PhotoReport, report_of, summary, summary_line
 from examples.mask_removal.sheet import picture_sheet
 from gatedinpaint import PhotoError, read_photo, write_photo
 from gatedinpaint.faces import FaceLandmarker
 from gatedinpaint.image import read_exif
 
 ORIGIN_COLOURS = {Origin.ORIGINAL: (0, 0, 0), Origin.GUIDED: (0, 160, 80), Origin.INVENTED: (220, 60, 60)}
-
-LEAST = 0.4
-"""Smallest face that is looked for closely, as a share of the largest; smaller ones count where a glance shows them."""
 
 
 def steps_sheet(photo: np.ndarray, removal: Removal, truth: np.ndarray | None = None) -> np.ndarray:
@@ -42,106 +47,91 @@ def origin_picture(origin: np.ndarray) -> np.ndarray:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit code: 0 done, 2 not possible, with one line that says why."""
-    parser = argparse.ArgumentParser(prog="remove", description=__doc__.splitlines()[0])
-    parser.add_argument("photo", type=Path, help="a photo of a person who wears a face mask")
-    parser.add_argument("--reference", type=Path, help="another photo of the same person, without a mask")
-    parser.add_argument("--output", type=Path, required=True, help="where the result goes, for example result.png")
-    parser.add_argument(
-        "--faces",
-        type=_which_faces,
-        default="masked",
-        metavar="masked|all|NUMBER",
-        help="masked (the default): every face with a mask, an error if none has; all: the same without the error; "
-        "a number: that face, 0 being the largest",
-    )
-    parser.add_argument(
-        "--max-faces",
-        type=int,
-        default=20,
-        metavar="N",
-        help="look for at most this many faces (default: 20)",
-    )
-    parser.add_argument(
-        "--small-faces",
-        action="store_true",
-        help=f"look also for faces smaller than {LEAST} of the largest, passers-by perhaps: up to a second more",
-    )
-    parser.add_argument("--keep-location", action="store_true", help="keep where the photo was taken in the result")
-    parser.add_argument("--save-steps", type=Path, metavar="PNG", help="also write a picture of all steps side by side")
-    parser.add_argument("--save-map", type=Path, metavar="PNG", help="also write which pixels are guided and invented")
-    parser.add_argument("--force", action="store_true", help="overwrite results that exist")
-    options = parser.parse_args(arguments)
+    """Command line; returns the exit code, and says with one line for each photo what was done or why not."""
+    options = parser().parse_args(arguments)
+    began = time.perf_counter()
+    reports: list[PhotoReport] = []
+    several = True
     try:
-        print(_summary(_run(options), options.output))
-    except (ValueError, OSError, ImportError, MemoryError, RuntimeError, cv2.error) as error:
-        print(f"remove: {_one_line(error)}", file=sys.stderr)
+        jobs, several = _jobs(options)
+        with Progress(len(jobs), unit=" photos") as progress:
+            for report in _work(jobs, options, several=several):
+                reports.append(report)
+                progress.advance()
+                if report.error is not None:
+                    named = report.error.startswith(report.photo) or not several
+                    progress.error(f"remove: {'' if named else f'{report.photo}: '}{report.error}")
+                if options.json:
+                    progress.line(json.dumps(report.to_dict()))
+                elif report.error is None:
+                    progress.line(str(report))
+    except EXPECTED as error:
+        print(f"remove: {one_line(error)}", file=sys.stderr)
+        if options.json:
+            print(json.dumps({"summary": summary(reports, time.perf_counter() - began), "error": one_line(error)}))
         return 2
-    return 0
+    except KeyboardInterrupt:
+        print("remove: interrupted; the same command goes on with the photos that are left.", file=sys.stderr)
+        return 130
+    numbers = summary(reports, time.perf_counter() - began)
+    if options.json:
+        print(json.dumps({"summary": numbers, "error": None}))
+    elif several:
+        print(summary_line(numbers))
+    return 0 if not numbers["failed"] else 1 if numbers["failed"] < numbers["photos"] else 2
 
 
-def _run(options: argparse.Namespace) -> Removal:
-    inputs = [path for path in (options.photo, options.reference) if path]
-    outputs = [path for path in (options.output, options.save_steps, options.save_map) if path]
-    _check_outputs(outputs, inputs, force=options.force)
-    photo = read_photo(options.photo)
+def _work(jobs: list[Job], options: argparse.Namespace, *, several: bool) -> Iterator[PhotoReport]:
     reference = read_photo(options.reference) if options.reference else None
-    landmarker = FaceLandmarker(max_faces=options.max_faces, least=0.0 if options.small_faces else LEAST)
-    removal = remove_mask(photo, load_default(), landmarker, reference=reference, faces=options.faces)
-    exif = read_exif(options.photo, location=options.keep_location)
-    write_photo(options.output, removal.photo, overwrite=options.force, exif=exif)
-    if options.save_steps and removal.faces:
-        write_photo(options.save_steps, steps_sheet(photo, removal), overwrite=options.force)
-    if options.save_map:
-        write_photo(options.save_map, origin_picture(removal.origin), overwrite=options.force)
-    return removal
+    tools = _tools(options)
+    for job in jobs:
+        try:
+            if several and job.output.exists() and not options.force:
+                yield PhotoReport(str(job.photo), "there already", str(job.output))
+                continue
+            check_not_there(job, force=options.force)
+            photo = read_photo(job.photo)
+            hole = read_hole(options.mask, photo.shape[:2]) if options.mask else None
+            removal = remove_mask(photo, *tools, reference=reference, faces=options.faces, hole=hole, size=options.size)
+            _write(job, photo, removal, options)
+        except EXPECTED as error:
+            yield PhotoReport(str(job.photo), "failed", error=one_line(error))
+        else:
+            yield report_of(job, removal)
 
 
-def _summary(removal: Removal, output: Path) -> str:
-    filled = removal.origin[removal.hole]
-    if not len(filled):
-        return f"{output}: nobody wears a face mask; the photo is as it was."
-    guided = np.mean(filled == Origin.GUIDED)
-    lossy = output.suffix.lower() in (".jpg", ".jpeg", ".webp")
-    doubtful = sum(face.face_mask is not None and face.face_mask.source == "polygon" for face in removal.faces)
-    return (
-        f"{output}: {len(removal.faces)} face{'s'[: len(removal.faces) > 1]}, {len(filled)} pixels filled, "
-        f"{guided:.0%} guided by the reference, {1 - guided:.0%} invented, in {sum(removal.seconds.values()):.1f} s."
-        + (f" On {doubtful} the outline of the mask was not clear: the usual one was taken." if doubtful else "")
-        + (" This format compresses the rest of the photo anew; .png keeps every byte of it." if lossy else "")
-    )
+def _tools(options: argparse.Namespace) -> tuple[Any, FaceLandmarker]:
+    generator = load_generator(options.model, device=options.device)
+    if options.reference and not generator.reference:
+        raise ValueError(f"{options.model}: this generator was made without a reference. Leave --reference out.")
+    return generator, FaceLandmarker(max_faces=options.max_faces, least=0.0 if options.small_faces else LEAST)
 
 
-def _which_faces(value: str) -> str | int:
-    if value in ("masked", "all"):
-        return value
-    if value.isdecimal():
-        return int(value)
-    raise argparse.ArgumentTypeError(f"expected masked, all or a number from 0 on; got {value!r}")
+def _write(job: Job, photo: np.ndarray, removal: Removal, options: argparse.Namespace) -> None:
+    for path in job.outputs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    exif = read_exif(job.photo, location=options.keep_location)
+    write_photo(job.output, removal.photo, overwrite=options.force, exif=exif)
+    if job.steps and removal.faces:
+        write_photo(job.steps, steps_sheet(photo, removal), overwrite=options.force)
+    if job.origin_map:
+        write_photo(job.origin_map, origin_picture(removal.origin), overwrite=options.force)
 
 
-def _check_outputs(outputs: list[Path], inputs: list[Path], *, force: bool) -> None:
-    """Refuse what could not be written in the end, before any work is done."""
-    sources = {path.resolve() for path in inputs}
-    for path in outputs:
-        if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"):
-            raise PhotoError(f"{path}: expected an ending such as .png or .jpg; got {path.suffix or 'none'}.")
-        if path.resolve() in sources:
-            raise PhotoError(f"{path}: is one of the photos that are read. Choose another name for the result.")
-        if path.is_dir():
-            raise PhotoError(f"{path}: is a folder. Pass the name of the result, for example {path / 'result.png'}.")
-        if path.exists() and not force:
-            raise PhotoError(f"{path}: exists already. Choose another name, or pass --force to overwrite it.")
-        if not path.parent.is_dir():
-            raise PhotoError(f"{path}: the folder {path.parent} does not exist. Create it first.")
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise PhotoError("--output, --save-steps and --save-map must name different files.")
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "not enough memory for a photo of this size. Shrink it first."
-    return " ".join(str(error).split()) or type(error).__name__
+def _jobs(options: argparse.Namespace) -> tuple[list[Job], bool]:
+    """What is to be done, and whether that is more than one photo with one result."""
+    places = {"steps": options.save_steps, "origin_map": options.save_map}
+    several = len(options.photos) > 1 or options.photos[0].is_dir()
+    if several and options.mask:
+        raise PhotoError("--mask is the hole of one photo. Name that photo alone.")
+    if several:
+        jobs = folder_jobs(options.photos, options.output, ending=f".{options.format}", **places)
+    else:
+        jobs = [single_job(options.photos[0], options.output, **places)]
+    check_not_read(jobs, [path for path in (options.reference, options.mask) if path])
+    if not several:
+        check_not_there(jobs[0], force=options.force)
+    return jobs, several
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from examples.mask_removal.config import PRESETS
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.distributed import Ranks, ranks
 from examples.mask_removal.feed import Feed
+from examples.mask_removal.one_line import one_line
 from examples.mask_removal.perceptual_networks import LPIPSFeatures, build_features
 from examples.mask_removal.precision import NetworkOptimizer
 from examples.mask_removal.random_state import seed_everything
@@ -191,7 +192,7 @@ def main(words: Sequence[str] | None = None) -> int:
         with ranks(arguments.device) as place:
             train(arguments, place)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        print(f"train: {error}", file=sys.stderr)
+        print(f"train: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("train: interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)

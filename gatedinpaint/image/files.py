@@ -92,8 +92,9 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
 def formats_of(source: str | os.PathLike[str] | IO[bytes], name: str) -> tuple[str, ...]:
     """What Pillow may take a file for: HEIF where it begins like one, else :data:`FORMATS`."""
     if hasattr(source, "read"):
-        head = source.read(12)
-        source.seek(-len(head), os.SEEK_CUR)
+        stream = cast(IO[bytes], source)
+        head = stream.read(12)
+        stream.seek(-len(head), os.SEEK_CUR)
     else:
         with Path(source).open("rb") as file:
             head = file.read(12)

@@ -1,14 +1,21 @@
+import io
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
+from examples.mask_removal import progress_bar, removal_options
 from examples.mask_removal.remove import main
-from gatedinpaint import read_photo, write_photo
+from gatedinpaint import InpaintGenerator, read_photo, save_model, write_photo
 from gatedinpaint.faces import FaceLandmarker, draw_face_mask
 from tests.image.test_files import png_of_size
 
@@ -51,7 +58,6 @@ def test_writes_the_result_the_steps_and_the_map(folder: Path, tmp_path: Path, c
         ("huge.png", "at most 100 megapixels are read"),
         ("missing.jpg", "no such file"),
         ("wall.png", "no face found in the photo"),
-        (".", "expected a photo file; got a folder"),
     ],
 )
 @pytest.mark.parametrize("role", ["photo", "reference"])
@@ -162,3 +168,206 @@ def test_as_a_command_it_prints_no_traceback_and_no_noise(folder: Path, tmp_path
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("remove: no face found in the photo") and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def album(folder: Path, tmp_path: Path) -> Path:
+    """A folder as people have them: photos in subfolders, one damaged, one bare, a hidden file, a text."""
+    album = tmp_path / "album"
+    (album / "in" / "deep").mkdir(parents=True)
+    shutil.copy(folder / "masked.png", album / "in" / "a.png")
+    write_photo(album / "in" / "a.jpg", read_photo(folder / "masked.png"))
+    shutil.copy(folder / "reference.jpg", album / "in" / "deep" / "bare.JPG")
+    shutil.copy(folder / "truncated.jpg", album / "broken.jpg")
+    (album / "._a.jpg").write_bytes(b"what macOS leaves beside a file")
+    (album / "notes.txt").write_text("no photo")
+    return album
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_with_a_line_for_each_photo(album: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    before, results, steps = contents(album), tmp_path / "new" / "results", tmp_path / "steps"
+    command = [str(album), "--faces", "all", "--output", str(results), "--save-steps", str(steps)]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"remove: {album / 'broken.jpg'}: cannot be read") and captured.err.count("\n") == 1
+    lines = captured.out.splitlines()
+    assert len(lines) == 4 and re.fullmatch(r"4 photos: 2 done, 1 as it was, 1 not possible, in .* s\.", lines[-1])
+    assert sorted(contents(results)) == ["in/a.jpg.png", "in/a.png.png", "in/deep/bare.png"]
+    assert sorted(contents(steps)) == ["in/a.jpg.png", "in/a.png.png"]
+    assert contents(album) == before
+    assert read_photo(results / "in" / "a.png.png").shape == (512, 512, 3)
+
+    # The same command again leaves what is there, and says so.
+    written = contents(results)
+    (results / "in" / "a.png.png").unlink()
+    (results / "in" / "a.jpg.png").write_text("retouched by hand")
+    (steps / "in" / "a.png.png").unlink()
+    assert main(command) == 1
+    assert "1 done, 2 there already, 1 not possible" in capsys.readouterr().out
+    assert contents(results) == {**written, "in/a.jpg.png": b"retouched by hand"}
+
+
+def test_json_for_machines(album: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    command = [str(album / "in" / "a.png"), str(album / "broken.jpg"), "--output", str(tmp_path / "results"), "--json"]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    done, failed, last = map(json.loads, captured.out.splitlines())
+    assert captured.err.count("\n") == 1
+    assert (done["status"], failed["status"]) == ("done", "failed")
+    assert done["photo"] == command[0] and Path(done["output"]).is_file() and done["error"] is None
+    (face,) = done["faces"]
+    left, top, right, bottom = face["box"]
+    assert 0 < left < right < 512 and 0 < top < bottom < 512
+    assert face["source"] == "segmentation" and face["quality"] > 0.7
+    assert face["pixels"] == done["pixels"] > 1000 and done["guided"] == 0
+    assert failed["output"] is None and "cannot be read as a photo" in failed["error"]
+    assert last["error"] is None
+    seconds = last["summary"].pop("seconds")
+    assert last["summary"] == {"photos": 2, "done": 1, "unchanged": 0, "there already": 0, "failed": 1} and seconds > 0
+    assert main([*command[:1], "--output", "a.txt", "--json"]) == 2  # not even begun
+    assert "expected an ending" in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{album}", "--output", "{tmp}/result.png"], "several photos have several results. Pass the name of a folder"),
+        (["{album}", "--output", "{album}/notes.txt"], "several photos have several results"),
+        (["{album}/in", "--output", "{album}/in", "--format", "jpg"], "holds the photos, and would mix"),
+        (["{album}/in/a.png", "{album}/in/a.jpg", "--output", "{album}/in/a.jpg"], "several photos have several"),
+        (["{album}/in/a.png", "{album}/in/deep/bare.JPG", "--output", "{album}/in"], "is one of the photos that are"),
+        (["{tmp}/empty", "--output", "{tmp}/results"], "no photo in this folder; expected files ending in .bmp, "),
+        (["{album}", "--output", "{tmp}/r", "--save-map", "{tmp}/r"], "must name different folders"),
+        (["{album}", "--output", "{tmp}/r", "--mask", "{tmp}/hole.png"], "--mask is the hole of one photo"),
+        (["{album}", "--output", "{tmp}/r", "--device", "nonsense"], "device must name a device such as 'cpu'"),
+        (["{album}", "--output", "{tmp}/r", "--model", "{tmp}"], "config.json: no such file. Expected a folder"),
+        (
+            ["{album}/in/a.png", "{album}/in/deep/../a.jpg", "{album}/second/a.png", "--output", "{tmp}/r"],
+            "would both be",
+        ),
+    ],
+)
+def test_impossible_commands_are_refused_first(
+    album: Path, tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (album / "second").mkdir()
+    shutil.copy(album / "in" / "a.png", album / "second" / "a.png")
+    before = contents(tmp_path)
+    assert main([part.format(album=album, tmp=tmp_path) for part in [*arguments, "--force"]]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith("remove: ") and message in captured.err
+    assert contents(tmp_path) == before
+
+
+def test_another_name_of_the_photo_is_no_result(album: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "link.png").hardlink_to(album / "in" / "a.png")
+    before = contents(tmp_path)
+    assert main([str(album / "in" / "a.png"), "--output", str(tmp_path / "link.png"), "--force"]) == 2
+    assert "is one of the photos that are read" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_results_inside_the_folder_are_not_read_again(album: Path, capsys: pytest.CaptureFixture) -> None:
+    command = [str(album / "in"), "--output", str(album / "in" / "results")]
+    for _ in range(2):
+        main([*command, "--faces", "all"])
+        assert "3 photos: " in capsys.readouterr().out
+    assert len(contents(album / "in" / "results")) == 3
+
+
+def test_a_hole_of_ones_own(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    hole = np.zeros((512, 512, 3), np.uint8)
+    hole[140:180, 200:260] = 255
+    write_photo(tmp_path / "hole.png", hole)
+    command = [str(folder / "reference.jpg"), "--mask", str(tmp_path / "hole.png")]
+    assert main([*command, "--output", str(tmp_path / "result.png"), "--save-map", str(tmp_path / "map.png")]) == 0
+    assert "1 face, 2400 pixels filled" in capsys.readouterr().out
+    photo, result = read_photo(folder / "reference.jpg"), read_photo(tmp_path / "result.png")
+    inside = hole[..., 0] > 0
+    assert np.array_equal(result[~inside], photo[~inside])
+    assert (result[inside] != photo[inside]).any(axis=1).mean() > 0.9
+    assert np.array_equal(read_photo(tmp_path / "map.png").any(-1), inside)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda hole, photo: hole[:-1], "as large as the photo, 512 × 512 pixels when it is upright; got 512 × 511"),
+        (lambda hole, photo: hole * 0, "no pixel is white, so there is nothing to fill"),
+        (lambda hole, photo: 255 - hole, "99% of it is white. White marks the hole"),
+        (lambda hole, photo: photo, "must be white on black; this picture has other colours. Is it the photo?"),
+        (lambda hole, photo: hole // 2 + 100, "must be white on black"),
+        (lambda hole, photo: np.roll(hole, (300, 200), (0, 1)), "reaches too far from the face that is nearest"),
+    ],
+)
+def test_holes_that_are_none(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, change: Callable, message: str
+) -> None:
+    hole = np.zeros((512, 512, 3), np.uint8)
+    hole[140:180, 200:260] = 255
+    photo = read_photo(folder / "masked.png")
+    write_photo(tmp_path / "hole.png", np.ascontiguousarray(change(hole, photo)))
+    command = [str(folder / "masked.png"), "--mask", str(tmp_path / "hole.png"), "--output", str(tmp_path / "r.png")]
+    assert main(command) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "r.png").exists()
+
+
+def test_a_generator_of_ones_own(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    save_model(InpaintGenerator(2, reference=False), tmp_path / "own")
+    command = [str(folder / "masked.png"), "--model", str(tmp_path / "own"), "--size", "64"]
+    assert main([*command, "--output", str(tmp_path / "own.png")]) == 0
+    assert main([*command[:1], "--output", str(tmp_path / "default.png")]) == 0
+    assert not np.array_equal(read_photo(tmp_path / "own.png"), read_photo(tmp_path / "default.png"))
+    guided = [*command, "--reference", str(folder / "reference.jpg"), "--output", str(tmp_path / "guided.png")]
+    capsys.readouterr()
+    assert main(guided) == 2
+    assert "made without a reference. Leave --reference out" in capsys.readouterr().err
+
+
+def test_reads_heic_and_writes_png(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    picture = pillow_heif.from_pillow(Image.fromarray(read_photo(folder / "masked.png")))
+    picture.save(tmp_path / "phone.heic", quality=95)
+    assert main([str(tmp_path / "phone.heic"), "--output", str(tmp_path / "result.png")]) == 0
+    assert read_photo(tmp_path / "result.png").shape == (512, 512, 3)
+
+
+def test_progress_on_a_terminal_and_lines_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for there in (True, False):
+        out, err = io.StringIO(), Terminal()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        if not there:
+            monkeypatch.setattr(progress_bar, "tqdm", None)
+        with progress_bar.Progress(3, unit=" photos") as progress:
+            for number in range(3):
+                progress.advance()
+                progress.line(f"line {number}")
+            progress.error("an error")
+        assert out.getvalue() == "line 0\nline 1\nline 2\n"
+        assert "an error\n" in err.getvalue()
+        assert ("3/3" in err.getvalue()) == there
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    # Every example of the help is a command that the parser takes.
+    commands = [line.split()[3:] for line in text.splitlines() if line.startswith("  python -m ")]
+    assert len(commands) >= 4
+    for command in commands:
+        assert removal_options.parser().parse_args(command).output
+    options = re.findall(r"--[a-z-]+", text)
+    assert {"--reference", "--mask", "--json", "--save-steps", "--device"} <= set(options)
