@@ -68,17 +68,17 @@ def found_holes(photo: np.ndarray, faces: list[Face], *, required: bool) -> list
         MaskNotFoundError: nobody wears one, where that is ``required``.
     """
     masked = []
-    refusal = None
+    refusal = ""
     for face in faces:
         try:
             face_mask = find_face_mask(photo, face.landmarks)
         except MaskNotFoundError as error:
-            refusal = refusal or error
+            refusal = refusal or str(error)
         else:
             hole = _grown(face_mask.hole, MARGIN * face_height(face.landmarks))
             masked.append(FaceHole(face, face_mask, hole))
-    if required and not masked and refusal is not None:
-        raise refusal
+    if required and not masked and refusal:
+        raise MaskNotFoundError(refusal)
     return masked
 
 

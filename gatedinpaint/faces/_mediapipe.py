@@ -36,6 +36,7 @@ class MediaPipe:
     def __init__(self, model_path: Path, max_faces: int) -> None:
         self.model_path, self.max_faces = model_path, max_faces
         self._native: dict[str, Any] = {}
+        self._closing: weakref.finalize[Any, Any] | None = None
         self.lock = threading.Lock()
         _alive.add(self)
 
@@ -55,11 +56,17 @@ class MediaPipe:
                 if not self._native:
                     with _quiet_stderr():  # MediaPipe logs five lines at creation and at the first detection
                         self._native = self._create()
+                        # Held from outside, and closed with this object: one that the garbage collector finds in a
+                        # cycle would close itself when its own thread is gone already, and wait for ever.
+                        self._closing = weakref.finalize(self, _close, tuple(self._native.values()))
+                        self._closing.atexit = False
                         for native in self._native.values():
                             native.detect(picture)
                 return self._native[which].detect(picture)
             except Exception:
                 self._native = {}  # after one failure MediaPipe fails at every photo: start afresh with the next one
+                if self._closing is not None:
+                    self._closing()
                 raise
 
     def _create(self) -> dict[str, Any]:
@@ -85,6 +92,8 @@ class MediaPipe:
     def forget(self) -> None:
         """Be as new."""
         self._native = {}
+        if self._closing is not None:
+            self._closing.detach()
         self.lock = threading.Lock()
 
     def leak(self) -> None:
@@ -94,6 +103,11 @@ class MediaPipe:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.model_path, self.max_faces)
+
+
+def _close(natives: tuple[Any, ...]) -> None:
+    for native in natives:
+        native.close()
 
 
 _DETECTOR = "face_detector.tflite"  # its name in the model file, which is a bundle

@@ -296,3 +296,21 @@ def test_importing_needs_neither_opencv_nor_mediapipe() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert 'pip install "gatedinpaint[faces]"' in run.stdout
+
+
+def test_a_landmarker_in_a_cycle_of_references_can_be_collected() -> None:
+    # An exception that a frame keeps is such a cycle. Collected together with its thread MediaPipe waited for ever.
+    code = """
+import gc, weakref, skimage.data
+from gatedinpaint.faces import FaceLandmarker
+FaceLandmarker().detect(skimage.data.astronaut())  # the first import of MediaPipe keeps the frames that led to it
+cycle = [FaceLandmarker()]
+cycle.append(cycle)
+print(len(cycle[0].detect(skimage.data.astronaut())))
+alive = weakref.ref(cycle[0])
+del cycle
+gc.collect()
+print("collected" if alive() is None else "kept")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert run.stdout.split() == ["1", "collected"]
