@@ -27,10 +27,10 @@ demo: $(VENV)/.system $(VENV)/.demo  ## Take a drawn face mask off a photo and w
 	$(BIN)/python -m examples.mask_removal.demo
 
 # One thread per worker: two workers that each start a thread per core only wait for each other.
-test: $(VENV)/.system $(VENV)/.test  ## Run the tests and the examples in docstrings (a few minutes)
+test: $(VENV)/.system $(VENV)/.test $(VENV)/.browser  ## Run the tests and the examples in docstrings (a few minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-test-slow: $(VENV)/.system $(VENV)/.test  ## Run the tests marked slow
+test-slow: $(VENV)/.system $(VENV)/.test $(VENV)/.browser  ## Run the tests marked slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/.test  ## Check style, format and types
@@ -40,6 +40,7 @@ lint: $(VENV)/.test  ## Check style, format and types
 
 docs: $(VENV)/.system $(VENV)/.docs $(VENV)/.demo  ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	$(BIN)/python docs/_build/check_site.py site
 
 bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET, a training set, quality as well
 	$(BIN)/python -m benchmarks.speed
@@ -66,8 +67,19 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(PIP) install -e ".[faces,heic,losses,metrics,train,onnx,docs,dev]"
+	$(PIP) install -e ".[faces,heic,losses,metrics,train,app,onnx,docs,dev]"
 	$(PIP) install $(LANDMARK_MODEL)
+	@touch $@
+
+# The tests of web page and site drive a Chromium. Where none can be had they are skipped, and say so.
+$(VENV)/.browser: | $(BIN)/python
+	@if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then \
+	  if [ "`id -u`" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium || true; \
+	  else \
+	    echo "No Chromium: the browser tests will be skipped. Fix: sudo apt-get install chromium" >&2; \
+	  fi; \
+	fi
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python

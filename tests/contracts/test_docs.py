@@ -1,11 +1,7 @@
-"""The pages that a reader starts from: their code runs, and the site asks nothing of another server."""
+"""The pages that a reader starts from: their code runs, and the site is built from them."""
 
 import doctest
-import os
 import re
-import subprocess
-import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -48,44 +44,6 @@ def test_readme_points_at_files_that_exist() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-class Requests(HTMLParser):
-    """Collects what a browser loads by itself: every src and srcset, and every href but that of a link to click."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        for key, value in attributes:
-            if key in {"src", "srcset", "poster", "data"} or (key == "href" and tag != "a"):
-                self.found.append(value or "")
-
-
-def outside_requests(html: str) -> list[str]:
-    parser = Requests()
-    parser.feed(html)
-    return [address for address in parser.found if re.match(r"(https?:)?//", address)]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)]
-    build = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    )
-    assert build.returncode == 0, build.stderr
-    return target
-
-
-def test_site_asks_nothing_of_another_server(site: Path) -> None:
-    pages = list(site.rglob("*.html"))
-    assert len(pages) >= len(list((ROOT / "docs").rglob("*.md")))
-    assert {str(page): found for page in pages if (found := outside_requests(page.read_text("utf-8")))} == {}
-    for sheet in site.rglob("*.css"):
-        assert re.findall(r"(?:@import\s+|url\()['\"]?(?:https?:)?//", sheet.read_text("utf-8")) == [], sheet
-
-
 def test_formulas_find_their_fonts(site: Path) -> None:
     sheet = site / "assets/katex/katex.min.css"
     fonts = set(re.findall(r"url\(([^)]+)\)", sheet.read_text("utf-8")))
@@ -98,15 +56,3 @@ def test_site_reads_docstrings_as_markdown(site: Path) -> None:
     assert any('class="arithmatex"' in text for text in pages.values())
     for page, text in pages.items():
         assert not re.search(r"\.\. math::|:(?:func|class|meth|math):|<blockquote>\s*<blockquote>", text), page
-
-
-@pytest.mark.parametrize(
-    ("html", "found"),
-    [
-        ('<script src="https://a.test/x.js"></script>', ["https://a.test/x.js"]),
-        ('<link rel="stylesheet" href="//a.test/x.css">', ["//a.test/x.css"]),
-        ('<img src="assets/x.png"><a href="https://a.test">a</a>', []),
-    ],
-)
-def test_outside_requests_are_seen(html: str, found: list[str]) -> None:
-    assert outside_requests(html) == found

@@ -1,0 +1,122 @@
+"""The web page itself: gradio lays it out, and keeps the queue of those who wait."""
+
+import dataclasses
+import html
+import sys
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import cv2
+import gradio as gr
+
+from examples.mask_removal.app_tickets import Tickets, TooManyError
+from examples.mask_removal.app_work import MOST_BYTES, MOST_PIXELS, Answer, View, answer, decode, drawn_hole
+from gatedinpaint import InpaintGenerator
+from gatedinpaint.faces import Landmarker
+
+MOST_WAITING = 64
+_STATIC = Path(__file__).parent / "app_static"
+_PEOPLE = [
+    ("everybody who wears one", "masked"),
+    ("face 0, the largest", 0),
+    *((f"face {number}, the next", number) for number in range(1, 5)),
+]
+HEAD = '<link rel="stylesheet" href="page/page.css"><script src="page/brush.js" defer></script>'
+HEAD += '<script src="page/page.js" defer></script>'
+
+
+class Work:
+    """The function behind the buttons: tickets in, a sentence and tickets out."""
+
+    def __init__(self, tickets: Tickets, generator: InpaintGenerator, landmarker: Landmarker) -> None:
+        self.tickets, self.generator, self.landmarker = tickets, generator, landmarker
+
+    def __call__(self, order: dict[str, Any] | None, faces: Literal["masked"] | int) -> tuple[str, dict[str, Any]]:
+        """Do what the page ordered; whatever goes wrong is a sentence on it, never a traceback."""
+        try:
+            order = order or {}
+            if problem := order.get("problem"):
+                raise ValueError(str(problem))
+            done = self._done(order, faces)
+            return sentence(done.message, good=bool(done.result)), self._with_tickets(done)
+        except (ValueError, ImportError, TooManyError, cv2.error) as error:
+            return sentence(" ".join(str(error).split())), {}
+        except MemoryError:
+            return sentence("There is not enough memory for a photo of this size. Shrink it first."), {}
+        except Exception as error:
+            print(f"app: {type(error).__name__} at {_place(error)}", file=sys.stderr)  # nothing of what was sent
+            return sentence("Something went wrong here, not with your photo. Nothing was stored; try again."), {}
+
+    def _done(self, order: dict[str, Any], faces: Literal["masked"] | int) -> Answer:
+        data = {name: self.tickets.take(str(order.get(name))) for name in ("photo", "reference", "hole")}
+        if data["photo"] is None:
+            raise ValueError("The photo has not arrived, or waited too long. Press the button again.")
+        photo = decode(data["photo"])
+        reference = decode(data["reference"], "reference") if data["reference"] else None
+        hole = None
+        if data["hole"]:
+            left, top, width, height = (int(side) for side in order["window"])
+            hole = drawn_hole(data["hole"], (left, top, width, height), cast(tuple[int, int], photo.shape[:2]))
+        return answer(photo, self.generator, self.landmarker, reference=reference, faces=faces, hole=hole)
+
+    def _with_tickets(self, done: Answer | View) -> dict[str, Any]:
+        parts: dict[str, Any] = {field.name: getattr(done, field.name) for field in dataclasses.fields(done)}
+        for name, value in parts.items():
+            if isinstance(value, bytes):
+                parts[name] = self.tickets.put(value)
+            elif name == "views":
+                parts[name] = [self._with_tickets(view) for view in value]
+        return parts
+
+
+def sentence(text: str, *, good: bool = False) -> str:
+    """A line under the button."""
+    text = text[:1].upper() + text[1:]
+    return f'<p role="{"status" if good else "alert"}" class="{"good" if good else "bad"}">{html.escape(text)}</p>'
+
+
+def make_page(work: Work) -> gr.Blocks:
+    """The page over ``work``; one order is worked on at a time, the others wait in the order in which they came."""
+    limits = {"MOST_MB": f"{MOST_BYTES / 1e6:.0f}", "MOST_MP": f"{MOST_PIXELS / 1e6:.0f}"}
+    parts = {path.stem: path.read_text(encoding="utf-8") for path in _STATIC.glob("*.html")}
+    for role in ("photo", "reference"):
+        for name, value in limits.items():
+            parts[role] = parts[role].replace(name, value)
+    with gr.Blocks(title="Face mask removal", analytics_enabled=False, fill_width=False) as page:
+        gr.HTML(parts["header"], js_on_load=None, apply_default_css=False)
+        with gr.Row(elem_id="inputs"):
+            gr.HTML(parts["photo"], js_on_load=None, apply_default_css=False)
+            gr.HTML(parts["reference"], js_on_load=None, apply_default_css=False)
+        with gr.Row(elem_id="orders", equal_height=True):
+            faces = gr.Dropdown(_PEOPLE, value="masked", label="Whose face mask", interactive=True, filterable=False)
+            take_off = gr.Button("Take the face mask off", variant="primary", elem_id="take-off")
+        status = gr.HTML(elem_id="status", js_on_load=None, apply_default_css=False)
+        gr.HTML(parts["result"], js_on_load=None, apply_default_css=False)
+        gr.HTML(parts["hole"], js_on_load=None, apply_default_css=False)
+        fill = gr.Button("Fill the corrected hole", elem_id="fill")
+        gr.HTML(parts["footer"], js_on_load=None, apply_default_css=False)
+        order = gr.JSON(visible=False)
+        reply = gr.JSON(visible=False)
+        for button, with_hole in ((take_off, "false"), (fill, "true")):
+            asked = button.click(
+                work,
+                [order, faces],
+                [status, reply],
+                js=f"async (order, faces) => [await window.page.order({with_hole}), faces]",
+                trigger_mode="once",
+                concurrency_id="work",
+                concurrency_limit=1,
+                show_progress="full",
+                show_progress_on=[status],
+                api_visibility="private",
+            )
+            asked.then(None, [reply], None, js="(reply) => { window.page.show(reply); }")
+    page.queue(max_size=MOST_WAITING, api_open=False)
+    return page
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "an unknown place"

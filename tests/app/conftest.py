@@ -1,0 +1,88 @@
+"""Photos, and the page as users get it: a process of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from gatedinpaint import write_photo
+from gatedinpaint.faces import FaceLandmarker, draw_face_mask
+from tests.image.test_files import png_of_size
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def landmarker() -> FaceLandmarker:
+    return FaceLandmarker()
+
+
+@pytest.fixture(scope="session")
+def masked(landmarker: FaceLandmarker) -> np.ndarray:
+    return draw_face_mask(astronaut(), landmarker.detect(astronaut())[0].landmarks)[0]
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory, masked: np.ndarray) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    write_photo(folder / "masked.png", masked)
+    write_photo(folder / "bare.png", astronaut())
+    write_photo(folder / "reference.jpg", np.ascontiguousarray(astronaut()[:, ::-1]))
+    write_photo(folder / "tall.tif", np.full((300, 200, 3), 128, np.uint8))
+    write_photo(folder / "wall.png", np.full((200, 300, 3), 128, np.uint8))
+    (folder / "text.jpg").write_text("not a photo")
+    (folder / "heavy.jpg").write_bytes(b"\xff\xd8\xff" + bytes(31_000_000))
+    (folder / "wide.png").write_bytes(png_of_size(30_000, 30_000))
+    return folder
+
+
+@dataclass
+class Page:
+    """A running server."""
+
+    url: str
+    process: subprocess.Popen[str]
+    home: Path
+    """Its home folder, with the folder for temporary files in it."""
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    pytest.importorskip("gradio", reason="no tests of the web page: gradio is not installed")
+    home = tmp_path_factory.mktemp("home")
+    (home / "tmp").mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = {name: str(home / "tmp") for name in ("TMPDIR", "TEMP", "TMP")} | {"HOME": str(home)}
+    model = {"GATEDINPAINT_FACE_LANDMARKER": str(FaceLandmarker().model_path)}
+    model["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))  # mediapipe imports it, and it lists fonts
+    command = [sys.executable, "-m", "examples.mask_removal.app", "--port", str(port)]
+    environment = {**os.environ, **places, **model, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{port}"
+    until = time.monotonic() + 120
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            break
+        except OSError:
+            if process.poll() is not None or time.monotonic() > until:
+                process.kill()
+                raise AssertionError(f"the server does not answer: {process.communicate()[1]}") from None
+            time.sleep(0.5)
+    yield Page(url, process, home)
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors, errors
+    left = [path for path in home.rglob("*") if path.is_file() or path.name.startswith("mask-removal")]
+    assert left == []  # the server's own folder has gone as well
