@@ -106,8 +106,9 @@ class MediaPipe:
 
 
 def _close(natives: tuple[Any, ...]) -> None:
-    for native in natives:
-        native.close()
+    with _quiet_stderr():  # the end of the last native object is logged too
+        for native in natives:
+            native.close()
 
 
 _DETECTOR = "face_detector.tflite"  # its name in the model file, which is a bundle
@@ -138,7 +139,7 @@ def _face(points: Any, size: tuple[int, ...]) -> Face:
     return Face(landmarks.astype(np.float32), (normalized[:, 2] * width).astype(np.float32), *pose)
 
 
-_stderr_lock = threading.Lock()
+_stderr_lock = threading.RLock()  # an object may die in the thread that is about to fork
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatedinpaint._optional import require
 from gatedinpaint.image import Photo
@@ -28,6 +29,17 @@ class View(NamedTuple):
     top: int
     scale: int
     """Pixels of the photo to one of the view."""
+    mirrored: bool = False
+
+    def mirror_image(self) -> "View":
+        """The same part of the photo, mirrored."""
+        return self._replace(photo=self.photo[:, ::-1], mirrored=not self.mirrored)
+
+    def to_photo(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Points (N, 2) of the view in pixels of the photo; pixel centres lie at integers in both."""
+        if self.mirrored:
+            points = points * np.array([-1, 1], points.dtype) + np.array([self.photo.shape[1] - 1, 0], points.dtype)
+        return (points + 0.5) * self.scale - 0.5 + (self.left, self.top)
 
 
 class Pyramid:

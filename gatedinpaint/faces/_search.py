@@ -72,9 +72,9 @@ def find_faces(photo: Photo, detector: Detector, max_faces: int, *, least: float
         if len(found) >= max_faces or enough or level * side < _MIN_WINDOW:
             break
         largest_unseen = _VISIBLE * level * side
-        for box in _candidates(pyramid, detector, level):
+        for box, view in _sightings(pyramid, detector, level):
             if box.extent >= _MIN_FACE and not any(_same(box, _box(face)) for face in found):
-                _keep(found, _confirmed(pyramid, box, detector))
+                _keep(found, _looked_at(pyramid, box, view, detector))
     return sorted(found, key=_area, reverse=True)[:max_faces]
 
 
@@ -100,58 +100,59 @@ def windows(size: tuple[int, int], level: float) -> list[Window]:
     return [Window(top, left, height, width) for top in starts(size[0], height) for left in starts(size[1], width)]
 
 
-def _candidates(pyramid: Pyramid, detector: Detector, level: float) -> Iterator[Box]:
-    # The largest windows are also shown mirrored: a second chance for a face that the first just failed.
-    mirrored = (False, True) if level > 0.5 else (False,)
+def _sightings(pyramid: Pyramid, detector: Detector, level: float) -> Iterator[tuple[Box, View]]:
+    """Where a face may be, and the view in which a glance told so."""
     for window in windows(pyramid.size, level):
         view = pyramid.view(window, _GLANCE)
-        for mirror in mirrored:
-            shown = view.photo[:, ::-1] if mirror else view.photo
-            for x, y, extent in detector.boxes(shown):
-                across, down = _placed(np.array([shown.shape[1] - 1 - x if mirror else x, y]), view)
-                yield Box(float(across), float(down), view.scale * extent)
+        # The largest windows are also shown mirrored: a second chance for a face that the first just failed.
+        for shown in (view, view.mirror_image()) if level > 0.5 else (view,):
+            for box in detector.boxes(shown.photo):
+                ((x, y),) = shown.to_photo(np.array([[box.x, box.y]]))
+                yield Box(float(x), float(y), shown.scale * box.extent), shown
 
 
-def _confirmed(pyramid: Pyramid, box: Box, detector: Detector, candidate: Face | None = None) -> Face | None:
+def _looked_at(pyramid: Pyramid, box: Box, view: View, detector: Detector) -> Face | None:
+    """The face in a box that a glance at the view gave; often the landmarks say that there is none."""
+    confirmed = _confirmed(pyramid, box, detector, scales=(2.0,))
+    if confirmed is None:
+        for candidate in _faces(detector, view):
+            if _same(_box(candidate), box):
+                return _confirmed(pyramid, _box(candidate), detector, candidate)
+    return confirmed
+
+
+def _confirmed(
+    pyramid: Pyramid,
+    box: Box,
+    detector: Detector,
+    candidate: Face | None = None,
+    *,
+    scales: tuple[float, ...] = (2.0, 2.5, 3.0),
+) -> Face | None:
     """The face as seen from close by, if a plain and a mirrored view of it agree; otherwise None."""
     plain = [candidate] if candidate else []
-    for scale in (2.0, 2.5, 3.0):
+    for scale in scales:
         side = math.ceil(scale * box.extent)
         view = pyramid.view(Window(math.floor(box.y - side / 2), math.floor(box.x - side / 2), side, side), _LOOK)
         plain = [*(face for face in _faces(detector, view) if _same(_box(face), box)), *plain]
-        if not plain:
-            continue
-        for mirrored in _faces(detector, view, mirror=True):
+        for mirrored in _faces(detector, view.mirror_image()) if plain else ():
             for face in plain:
                 if _agree(mirrored, face):
                     return mirrored if face is candidate else face
     return None
 
 
-def _faces(detector: Detector, view: View, *, mirror: bool = False) -> list[Face]:
+def _faces(detector: Detector, view: View) -> list[Face]:
     """The faces that the view shows, in pixels of the photo."""
-    faces = detector.faces(view.photo[:, ::-1] if mirror else view.photo)
-    if mirror:
-        faces = [_mirrored(face, view.photo.shape[1]) for face in faces]
-    return [
-        dataclasses.replace(
-            face,
-            landmarks=_placed(face.landmarks, view).astype(np.float32),
-            depth=(view.scale * face.depth).astype(np.float32),
-        )
-        for face in faces
-    ]
+    return [_in_photo(face, view) for face in detector.faces(view.photo)]
 
 
-def _placed(points: np.ndarray, view: View) -> np.ndarray:
-    """Points of a view in pixels of the photo; pixel centres lie at integers in both."""
-    placed: np.ndarray = (points + 0.5) * view.scale - 0.5 + (view.left, view.top)
-    return placed
-
-
-def _mirrored(face: Face, width: int) -> Face:
-    points = face.landmarks[MIRROR] * np.array([-1, 1], np.float32) + np.array([width - 1, 0], np.float32)
-    return Face(points, face.depth[MIRROR], -face.yaw, face.pitch, -face.roll)
+def _in_photo(face: Face, view: View) -> Face:
+    points = view.to_photo(face.landmarks).astype(np.float32)
+    depth = (view.scale * face.depth).astype(np.float32)
+    if view.mirrored:
+        return Face(points[MIRROR], depth[MIRROR], -face.yaw, face.pitch, -face.roll)
+    return dataclasses.replace(face, landmarks=points, depth=depth)
 
 
 def _keep(found: list[Face], face: Face | None) -> None:
