@@ -10,6 +10,7 @@ import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -55,21 +56,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error(f"no case is called {' or '.join(options.only)}; there are {names}")
     cases = [case for case in cases if not any(part in case.name for part in options.skip)]
     repeats = 3 if options.quick else 9
-    rows = []
+    output = options.output or (None if options.quick or options.only else RESULTS)
+    results = {"machine": timing.machine(), "repeats": repeats, "rows": []}
     for case in cases:
         try:
-            rows.append(timing.measure(case, repeats=repeats, quick=options.quick))
+            row = timing.measure(case, repeats=repeats, quick=options.quick)
         except ImportError as error:
-            print(f"{case.name} skipped: {error}")
-    results = {"machine": timing.machine(), "repeats": repeats, "rows": rows}
-    print(markdown(results))
+            print(f"{case.name} skipped: {error}", flush=True)
+            continue
+        results["rows"].append(row)
+        print(f"{case.name}: {', '.join(f'{ratio:.2f} × {form}' for form, ratio in row['ratios'].items())}", flush=True)
+        if output is not None:  # after every case: the whole list takes half an hour
+            write(results, output)
+    print(f"\n{markdown(results)}")
 
-    output = options.output or (None if options.quick or options.only else RESULTS)
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-        output.with_suffix(".md").write_text(markdown(results) + "\n", "utf-8")
-        plot(results, output.with_suffix(".png"))
+
+def write(results: dict[str, Any], output: Path) -> None:
+    """The JSON file, and beside it the table and the plot."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    output.with_suffix(".md").write_text(markdown(results) + "\n", "utf-8")
+    plot(results, output.with_suffix(".png"))
 
 
 def _memory(name: str, form: str, *, quick: bool) -> int | None:
