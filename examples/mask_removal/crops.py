@@ -50,38 +50,46 @@ def prepare_photo(item: SourcePhoto, *, size: int, aligned: bool, found_holes: b
             crop, landmarks = resize_square(photo, face.landmarks, size)
         else:
             return Prepared(line | {"skipped": "not square, so not an aligned crop"}, {})
-        found = find_drawn_mask(crop, landmarks, seed=zlib.crc32(item.id.encode())) if found_holes else None
+        covered, found = (
+            find_drawn_mask(crop, landmarks, seed=zlib.crc32(item.id.encode())) if found_holes else (None, None)
+        )
     except OSError as error:
         return Prepared(line | {"skipped": f"cannot be read: {error.strerror}"}, {})
     except (ValueError, RuntimeError) as error:  # PhotoError is a ValueError; MediaPipe raises RuntimeError
         return Prepared(line | {"skipped": str(error)}, {})
     line |= {"yaw": round(face.yaw, 1), "pitch": round(face.pitch, 1), "roll": round(face.roll, 1)}
     files = {"png": _png(crop[..., ::-1]), "npy": _npy(landmarks.astype(np.float32))}
+    if covered is not None:
+        line["covered_landmarks"] = True
+        files["hole.npy"] = _npy(covered.astype(np.float32))
     if found is not None:
         line["found_hole"] = True
         files["hole.png"] = _png(found.astype(np.uint8) * 255)
     return Prepared(line, files)
 
 
-def find_drawn_mask(photo: np.ndarray, landmarks: np.ndarray, *, seed: int) -> np.ndarray | None:
+def find_drawn_mask(
+    photo: np.ndarray, landmarks: np.ndarray, *, seed: int
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Draw some face mask on the photo and find it as the pipeline would, from nothing but the drawn-on photo.
 
-    The hole has the errors that holes have in use: of the landmarks, which see a covered face, and of the outline.
+    Both results have the errors that they have in use: of the landmarks, which see a covered face, and of the outline.
 
     Returns:
-        bool (H, W), or None where it would not be trusted.
+        The landmarks, (478, 2), and the hole, bool (H, W); None for those that were not found or not trusted.
     """
     rng = np.random.default_rng(seed)
     style = MASK_STYLES[rng.integers(len(MASK_STYLES))]
     masked, _ = draw_face_mask(photo, landmarks, style=style, seed=seed, ear_loops=rng.random() < 0.5)
     faces = _landmarker().detect(masked)
     if not faces:
-        return None
+        return None, None
+    covered = faces[0].landmarks
     try:
-        found = find_face_mask(masked, faces[0].landmarks)
+        found = find_face_mask(masked, covered)
     except MaskNotFoundError:
-        return None
-    return found.hole if found.source == "segmentation" else None
+        return covered, None
+    return covered, found.hole if found.source == "segmentation" else None
 
 
 def resize_square(photo: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,9 +18,10 @@ from examples.mask_removal.shards import DamagedSampleError, is_url, sample_file
 from examples.mask_removal.training_set import INDEX_FILE, parts_of, read_index
 from examples.mask_removal.views import random_view, seen_otherwise
 from gatedinpaint import photo_to_image, read_photo
+from gatedinpaint.faces import uncover_landmarks
 
 VALIDATION_SHARE = 0.04
-_KEYS = ("id", "identity", "yaw", "found_hole", "shard", "offset", "length", "crc32")
+_KEYS = ("id", "identity", "yaw", "found_hole", "covered_landmarks", "shard", "offset", "length", "crc32")
 
 
 class Batch(NamedTuple):
@@ -30,6 +31,17 @@ class Batch(NamedTuple):
     mask: Tensor
     reference: Tensor
     reference_mask: Tensor
+
+
+class Face(NamedTuple):
+    """What a set holds of a face."""
+
+    photo: np.ndarray
+    landmarks: np.ndarray
+    found: np.ndarray | None
+    """The hole that the segmenter found for a face mask drawn on it, bool (H, W), where it did."""
+    believed: np.ndarray
+    """The landmarks as they are believed to be under that face mask; the true ones where the set does not know."""
 
 
 class Drawn(NamedTuple):
@@ -57,7 +69,8 @@ class FaceDataset(Dataset[Batch]):
         validation: the held-out people, always with the same holes and references.
         reference_share: share of samples that come with a reference; the rest has none.
         placement: largest shift of a face from where the set has it, as a share of the side; see ``placements.py``.
-        remains_share: share of samples with the remains of a drawn face mask around the hole.
+        remains_share: share of samples with the remains of a drawn face mask around the hole, and with the landmarks
+            that are believed under one.
         seed: of all randomness.
         damaged_limit: share of an epoch's samples that may be damaged; beyond it :func:`batches` raises.
 
@@ -126,18 +139,20 @@ class FaceDataset(Dataset[Batch]):
         for step in range(len(self)):
             taken = (position + step) % len(self)
             try:
-                photo, landmarks, found = self.load(taken)
+                photo, landmarks, found, believed = self.load(taken)
                 break
             except DamagedSampleError as error:
                 damaged[self.samples[taken]["id"]] = str(error)
             if step + 1 > self.damaged_limit * len(self):
                 raise ValueError(too_many(step + 1, len(self), self.damaged_limit, damaged))
         if self.placement:
-            photo, landmarks, found = placed(photo, landmarks, found, self.placement, rng)
-        seen, believed = photo, landmarks
+            both = np.stack([landmarks, believed])
+            photo, (landmarks, believed), found = placed(photo, both, found, self.placement, rng)
+        seen = photo
         if self.remains_share and rng.random() < self.remains_share:
-            seen, hole, believed = with_remains(photo, landmarks, rng)
+            seen, hole = with_remains(photo, landmarks, rng)
         else:
+            believed = landmarks
             hole = random_hole(landmarks, photo.shape[:2], rng, found=found)
         reference, known = np.zeros_like(photo), np.zeros(photo.shape[:2], bool)
         if rng.random() < self.reference_share:
@@ -171,21 +186,28 @@ class FaceDataset(Dataset[Batch]):
                 damaged[self.samples[other]["id"]] = str(error)
         return seen_otherwise(photo, landmarks, random_view(rng))
 
-    def load(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Photo, landmarks, and the hole that the segmenter found, where the set has one."""
+    def load(self, position: int) -> Face:
+        """The face at ``position`` as it lies in the set.
+
+        Raises:
+            DamagedSampleError: it cannot be read, or is not what a set holds.
+        """
         line = self.samples[position]
         files = sample_files(self.root, line)
         try:
             photo = read_photo(io.BytesIO(files["png"]))
             landmarks = np.load(io.BytesIO(files["npy"]))
             found = read_photo(io.BytesIO(files["hole.png"]))[..., 0] > 127 if "hole.png" in files else None
-            if landmarks.shape != (478, 2):
-                raise ValueError(f"landmarks must be (478, 2); got {landmarks.shape}.")
-            if not np.abs(landmarks).max() < 10 * max(photo.shape):  # also where one is NaN
-                raise ValueError("landmarks far outside the photo.")
+            covered = np.load(io.BytesIO(files["hole.npy"])) if "hole.npy" in files else None
+            for points in (landmarks,) if covered is None else (landmarks, covered):
+                if points.shape != (478, 2):
+                    raise ValueError(f"landmarks must be (478, 2); got {points.shape}.")
+                if not np.abs(points).max() < 10 * max(photo.shape):  # also where one is NaN
+                    raise ValueError("landmarks far outside the photo.")
+            believed = landmarks if covered is None else uncover_landmarks(covered)
         except (ValueError, OSError, EOFError) as error:
             raise DamagedSampleError(f"{self.root}: damaged sample: {line['id']}: {error}") from error
-        return photo, landmarks, found
+        return Face(photo, landmarks, found, believed)
 
 
 def too_many(count: int, of: int, limit: float, damaged: dict[str, str]) -> str:

@@ -81,8 +81,8 @@ class HeldOut:
         """The batch of ``positions`` with the photos at ``others`` as its references."""
         references, known = [], []
         for mask, position, other in zip(batch.mask, positions, others, strict=True):
-            photo, landmarks, _ = self.faces.load(position)
-            second, second_landmarks, _ = self.faces.load(other)
+            photo, landmarks = self.faces.load(position)[:2]
+            second, second_landmarks = self.faces.load(other)[:2]
             hole = mask[0].numpy() > 0.5
             warped, shown = reference_channels(second, second_landmarks, photo, landmarks, hole)
             references.append(photo_to_image(warped))

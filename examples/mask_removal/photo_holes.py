@@ -15,6 +15,7 @@ from gatedinpaint.faces import (
     face_height,
     find_face_mask,
     scale_to_hold,
+    uncover_landmarks,
 )
 
 MARGIN = 0.016
@@ -31,6 +32,8 @@ class FaceHole(NamedTuple):
     """What was found; None where the hole is the user's own."""
     hole: np.ndarray
     """bool (H, W) of the photo's size."""
+    landmarks: np.ndarray
+    """(478, 2), where they are on the bare face."""
 
 
 def faces_of(landmarker: Landmarker, photo: np.ndarray, name: str) -> list[Face]:
@@ -76,16 +79,17 @@ def found_holes(photo: np.ndarray, faces: list[Face], *, required: bool) -> list
             refusal = refusal or str(error)
         else:
             hole = _grown(face_mask.hole, MARGIN * face_height(face.landmarks))
-            masked.append(FaceHole(face, face_mask, hole))
+            masked.append(FaceHole(face, face_mask, hole, uncover_landmarks(face.landmarks)))
     if required and not masked and refusal:
         raise MaskNotFoundError(refusal)
     return masked
 
 
-def given_holes(hole: np.ndarray, faces: list[Face]) -> list[FaceHole]:
+def given_holes(photo: np.ndarray, hole: np.ndarray, faces: list[Face]) -> list[FaceHole]:
     """A hole of the user's own, as it is: every connected part goes to the face whose middle is nearest.
 
     Args:
+        photo: uint8 RGB (H, W, 3).
         hole: bool (H, W) of the photo's size.
         faces: at least one.
 
@@ -110,8 +114,17 @@ def given_holes(hole: np.ndarray, faces: list[Face]) -> list[FaceHole]:
                 "the hole reaches too far from the face that is nearest: only what lies in a square of "
                 f"{LARGEST_CROP} times the usual crop around a face can be filled. Mark less."
             )
-        given.append(FaceHole(face, None, own))
+        given.append(FaceHole(face, None, own, _bare_landmarks(photo, face)))
     return given
+
+
+def _bare_landmarks(photo: np.ndarray, face: Face) -> np.ndarray:
+    """The landmarks, uncovered if the face wears a face mask."""
+    try:
+        find_face_mask(photo, face.landmarks)
+    except MaskNotFoundError:
+        return face.landmarks
+    return uncover_landmarks(face.landmarks)
 
 
 def _grown(hole: np.ndarray, radius: float) -> np.ndarray:

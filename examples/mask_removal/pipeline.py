@@ -136,7 +136,7 @@ def remove_mask(
     with timer("landmarks"):
         found = chosen(faces_of(landmarker, photo, "photo"), faces)
     with timer("find the hole"):
-        masked = found_holes(photo, found, required=faces != "all") if hole is None else given_holes(hole, found)
+        masked = found_holes(photo, found, required=faces != "all") if hole is None else given_holes(photo, hole, found)
     second: tuple[np.ndarray, np.ndarray] | None = None
     if reference is not None and masked:
         if len(masked) > 1:
@@ -152,13 +152,13 @@ def remove_mask(
     result, filled_hole = photo, np.zeros(photo.shape[:2], bool)
     origin = np.full(photo.shape[:2], Origin.ORIGINAL, np.uint8)
     filled = []
-    for face, face_mask, wanted in masked:
+    for face, face_mask, wanted, landmarks in masked:
         with timer("find the hole"):
             own = wanted & ~filled_hole  # of two faces side by side the larger keeps its pixels
             if not own.any():
                 continue
-            scale = scale_to_hold(face.landmarks, own, largest=LARGEST_CROP)
-            aligned = align(photo, face.landmarks, size=round(size * scale), scale=scale)
+            scale = scale_to_hold(landmarks, own, largest=LARGEST_CROP)
+            aligned = align(photo, landmarks, size=round(size * scale), scale=scale)
             mask = aligned.cover(own)
         warped, known = None, np.zeros(mask.shape, bool)
         if second is not None:

@@ -10,8 +10,6 @@ from gatedinpaint.faces import MASK_STYLES, draw_face_mask, face_height, face_ma
 
 LEAST_GROWTH, MOST_GROWTH = -0.015, 0.05
 """By how much a found hole is larger than the cloth, as a share of the face's height: what it misses stays seen."""
-LANDMARK_ERROR = 0.015
-"""Standard deviation of where the chin is believed to be under a face mask, as a share of the face's height."""
 
 
 def placed(
@@ -21,7 +19,7 @@ def placed(
 
     Args:
         photo: uint8 RGB (H, W, 3).
-        landmarks: (478, 2) in pixels.
+        landmarks: (..., 2) in pixels.
         found: bool (H, W), or None.
         most: largest shift as a share of the side; the scale changes by as much, the angle by as much of a radian.
         rng: the source of randomness.
@@ -43,14 +41,11 @@ def placed(
     return warp(photo), moved, None if found is None else warp(found.astype(np.uint8) * 255) > 127
 
 
-def with_remains(
-    photo: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def with_remains(photo: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """What is left around a hole that was found on a worn face mask: ear loops, and slips of cloth at its border.
 
     Returns:
-        The photo, in the hole as it is and around it with the remains of a drawn face mask; the hole, bool (H, W); and
-        landmarks as they are believed to be under cloth.
+        The photo, in the hole as it is and around it with the remains of a drawn face mask; the hole, bool (H, W).
     """
     unit, size = face_height(landmarks), photo.shape[:2]
     style, seed = MASK_STYLES[rng.integers(len(MASK_STYLES))], int(rng.integers(2**31))
@@ -58,8 +53,7 @@ def with_remains(
     if rng.random() < 0.6:  # the loops are not found
         worn = face_mask_hole(landmarks, size, style=style, seed=seed, ear_loops=False)
     hole = _grown(worn, unit * rng.uniform(LEAST_GROWTH, MOST_GROWTH))
-    believed = landmarks + _under_cloth(landmarks)[:, None] * rng.normal(0, LANDMARK_ERROR * unit, 2)
-    return np.where(hole[..., None], photo, masked), hole, believed.astype(landmarks.dtype)
+    return np.where(hole[..., None], photo, masked), hole
 
 
 def _grown(hole: np.ndarray, radius: float) -> np.ndarray:
@@ -67,11 +61,3 @@ def _grown(hole: np.ndarray, radius: float) -> np.ndarray:
     inside = radius < 0
     distance = cv2.distanceTransform(np.uint8(hole if inside else ~hole), cv2.DIST_L2, cv2.DIST_MASK_5)
     return distance > -radius if inside else distance <= radius
-
-
-def _under_cloth(landmarks: np.ndarray) -> np.ndarray:
-    """How much of the chin's error each landmark has, (478,): 0 down to the bridge of the nose, 1 at the chin."""
-    forehead, bridge, chin = landmarks[10], landmarks[6], landmarks[152]
-    down = (chin - forehead) / np.linalg.norm(chin - forehead)
-    depth = (landmarks - bridge) @ down
-    return np.clip(depth / ((chin - bridge) @ down), 0, 1)

@@ -12,6 +12,7 @@ can be added later; a photo is known by its path.
     DIR/samples/ID.png        the crop
     DIR/samples/ID.npy        its 478 landmarks, float32 (478, 2), from which holes are drawn
     DIR/holes/ID.png          the hole that the segmenter found for a face mask drawn on the crop
+    DIR/holes/ID.npy          the landmarks that were believed under it
     DIR/shards/*.tar          the same in WebDataset's form, instead of samples/ and holes/
     DIR/report.json           how many were taken and skipped, and why
     DIR/sheet.png             a look at some of them, with their holes

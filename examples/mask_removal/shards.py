@@ -125,7 +125,8 @@ def sample_files(root: Path | str, line: dict[str, Any]) -> dict[str, bytes]:
     if "shard" not in line:
         if is_url(root):
             raise ValueError(f"{root}: its samples do not lie in shards. Prepare the set with --samples-per-shard.")
-        endings = ("png", "npy", "hole.png") if "found_hole" in line else ("png", "npy")
+        optional = {"found_hole": "hole.png", "covered_landmarks": "hole.npy"}
+        endings = ["png", "npy", *(ending for key, ending in optional.items() if key in line)]
         try:
             return {ending: _path(Path(root), line["id"], ending).read_bytes() for ending in endings}
         except OSError as error:
@@ -142,7 +143,8 @@ def is_url(root: Path | str) -> bool:
 
 
 def _path(root: Path, id: str, ending: str) -> Path:
-    return root / HOLES / f"{id}.png" if ending == "hole.png" else root / SAMPLES / f"{id}.{ending}"
+    folder, ending = (HOLES, ending.removeprefix("hole.")) if ending.startswith("hole.") else (SAMPLES, ending)
+    return root / folder / f"{id}.{ending}"
 
 
 def _read(root: Path | str, name: str, offset: int, length: int) -> bytes:

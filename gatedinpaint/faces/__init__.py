@@ -34,6 +34,7 @@ from gatedinpaint.faces.synthetic import (
     draw_face_mask,
     face_mask_hole,
 )
+from gatedinpaint.faces.under_mask import uncover_landmarks
 
 __all__ = [
     "JAW",
@@ -70,5 +71,6 @@ __all__ = [
     "polygon_hole",
     "scale_to_hold",
     "segment_face_mask",
+    "uncover_landmarks",
     "warp_reference",
 ]

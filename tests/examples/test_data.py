@@ -240,3 +240,23 @@ def test_random_views_stay_one_to_one() -> None:
     views = [random_view(np.random.default_rng(seed)) for seed in range(200)]
     assert max(abs(view.turn) for view in views) < 0.5
     assert len(set(views)) == 200
+
+
+def test_landmarks_believed_under_a_drawn_mask_come_with_a_set_and_are_near_the_true_ones(training_set: Path) -> None:
+    dataset = FaceDataset(training_set)
+    errors = []
+    for position, line in enumerate(dataset.samples):
+        assert line["covered_landmarks"]
+        face = dataset.load(position)
+        errors.append(np.linalg.norm(face.believed - face.landmarks, axis=1).mean() / face_height(face.landmarks))
+    assert min(errors) > 0.003 and max(errors) < 0.06
+
+
+def test_a_set_without_them_takes_the_true_ones(own_set: Path) -> None:
+    index = own_set / "index.jsonl"
+    lines = [json.loads(line) for line in index.read_text().splitlines()]
+    for line in lines:
+        line.pop("covered_landmarks", None)
+    index.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    face = FaceDataset(own_set).load(0)
+    np.testing.assert_array_equal(face.believed, face.landmarks)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from examples.mask_removal.face_dataset import FaceDataset
-from examples.mask_removal.placements import LANDMARK_ERROR, placed, with_remains
+from examples.mask_removal.placements import placed, with_remains
 from gatedinpaint.faces import FaceLandmarker, face_height
 
 
@@ -44,13 +44,10 @@ def test_nothing_moves_by_nothing(photo: np.ndarray, landmarks: np.ndarray) -> N
 def test_remains_stand_around_the_hole_and_never_in_it(photo: np.ndarray, landmarks: np.ndarray) -> None:
     outside = []
     for seed in range(30):
-        seen, hole, believed = with_remains(photo, landmarks, np.random.default_rng(seed))
+        seen, hole = with_remains(photo, landmarks, np.random.default_rng(seed))
         assert 0.2 < hole.sum() / face_height(landmarks) ** 2 < 0.9
         np.testing.assert_array_equal(seen[hole], photo[hole])
         outside.append((seen != photo).any(-1).sum() / hole.sum())
-        error = np.linalg.norm(believed - landmarks, axis=1) / face_height(landmarks)
-        assert error.max() < 5 * LANDMARK_ERROR
-        assert error[10] == 0 < error[152]  # forehead, chin
     assert sum(share > 0.01 for share in outside) > 15  # most have some ...
     assert max(outside) < 0.3  # ... and none more than remains
 
