@@ -18,9 +18,7 @@ from tqdm import tqdm
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.shards import sample_files
 from gatedinpaint import read_photo
-from gatedinpaint.faces import TPS_POINTS, FaceLandmarker, face_height, uncover_landmarks
-from gatedinpaint.faces.regions import MIRROR
-from gatedinpaint.faces.under_mask import to_frame
+from gatedinpaint.faces import TPS_POINTS, FaceLandmarker, face_height, mirror_landmarks, uncover_landmarks
 
 PARTS = {
     "all": list(range(478)),
@@ -58,11 +56,15 @@ def pairs_of_photos(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def mean_errors(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Mean of true − believed in the frame of the believed face, (478, 2); every face counts mirrored as well."""
-    errors = np.array([to_frame(believed, true - believed) for true, believed in pairs])
-    errors = errors[np.linalg.norm(errors, axis=2).mean(1) < LARGEST_ERROR]
-    mean = errors.mean(0)
-    return (mean + mean[MIRROR] * [-1, 1]) / 2
+    """Mean of true − believed in sizes of the believed face set upright, (478, 2); every face counts mirrored too."""
+    mirrored = [tuple(mirror_landmarks(points, 1) for points in pair) for pair in pairs]
+    errors = []
+    for pair in [*pairs, *mirrored]:
+        true, believed = (points @ np.array([1, 1j]) for points in pair)
+        along = believed[263] - believed[33]  # from eye to eye
+        errors.append((true - believed) / (believed.std() * along / abs(along)))
+    mean = np.mean([error for error in errors if abs(error).mean() < LARGEST_ERROR], axis=0)
+    return np.stack([mean.real, mean.imag], axis=1)
 
 
 def rows(pairs: list[tuple[np.ndarray, np.ndarray]], name: str) -> list[str]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gatedinpaint.faces.regions import check_landmarks
 
 _OUTER_CORNERS = (33, 263)  # of the eyes
+_PLANE = np.array([1, 1j])  # (x, y) → x + iy
 
 
 def uncover_landmarks(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -45,33 +46,18 @@ def uncover_landmarks(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
         True
     """
     points = check_landmarks(landmarks)
-    uncovered: NDArray[np.float32] = (points + from_frame(points, _mean_errors())).astype(np.float32)
-    return uncovered
+    moved = points @ _PLANE + _face_unit(points) * _mean_errors()
+    return np.stack([moved.real, moved.imag], axis=1).astype(np.float32)
 
 
-def to_frame(landmarks: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vectors in pixels → in sizes of the face, x along the eyes; the inverse of :func:`from_frame`."""
-    size, axes = _frame(landmarks)
-    seen: NDArray[np.float64] = vectors @ axes / size
-    return seen
-
-
-def from_frame(landmarks: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vectors in sizes of the face, x along the eyes → in pixels."""
-    size, axes = _frame(landmarks)
-    seen: NDArray[np.float64] = vectors @ axes.T * size
-    return seen
-
-
-def _frame(landmarks: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """Size of the face in pixels, and its axes as columns: along the eyes, and down."""
-    size = float(np.sqrt(((landmarks - landmarks.mean(0)) ** 2).sum(1).mean()))
-    left, right = landmarks[list(_OUTER_CORNERS)]
-    along = (right - left) / max(float(np.linalg.norm(right - left)), 1e-6)
-    return size, np.array([[along[0], -along[1]], [along[1], along[0]]])
+def _face_unit(landmarks: NDArray[np.float64]) -> complex:
+    """The face's size and roll as one complex number x + iy: it turns sizes of an upright face into pixels."""
+    places = landmarks @ _PLANE
+    left, right = places[list(_OUTER_CORNERS)]
+    return complex(np.std(places) * (right - left) / max(abs(right - left), 1e-6))
 
 
 @cache
-def _mean_errors() -> NDArray[np.float64]:
-    means: NDArray[np.float64] = np.load(Path(__file__).with_name("under_mask.npy")).astype(np.float64)
+def _mean_errors() -> NDArray[np.complex128]:
+    means: NDArray[np.complex128] = np.load(Path(__file__).with_name("under_mask.npy")) @ _PLANE
     return means

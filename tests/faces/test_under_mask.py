@@ -13,7 +13,6 @@ from gatedinpaint.faces import (
     mirror_landmarks,
     uncover_landmarks,
 )
-from gatedinpaint.faces.under_mask import from_frame, to_frame
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +29,13 @@ def bare(landmarker: FaceLandmarker) -> np.ndarray:
 def test_uncovered_landmarks_are_nearer_to_those_of_the_bare_face(
     landmarker: FaceLandmarker, bare: np.ndarray, style: str
 ) -> None:
-    masked, _ = draw_face_mask(astronaut(), bare, style=style)
-    believed = landmarker.detect(masked)[0].landmarks
-    off, left = (
-        np.linalg.norm(points - bare, axis=1)[list(TPS_POINTS)].mean() / face_height(bare)
-        for points in (believed, uncover_landmarks(believed))
-    )
+    before, after = [], []
+    for seed in range(3):
+        masked, _ = draw_face_mask(astronaut(), bare, style=style, seed=seed)
+        believed = landmarker.detect(masked)[0].landmarks
+        before.append(_distance(believed, bare))
+        after.append(_distance(uncover_landmarks(believed), bare))
+    off, left = np.mean(before), np.mean(after)
     assert off > 0.03, "the face mask does not matter: nothing to test"
     assert left < 0.7 * off
 
@@ -51,13 +51,11 @@ def test_both_halves_of_the_face_are_corrected_alike(bare: np.ndarray) -> None:
     np.testing.assert_allclose(mirrored, mirror_landmarks(uncover_landmarks(bare), 512), atol=1e-2)
 
 
-def test_the_frame_of_a_face_and_back(bare: np.ndarray) -> None:
-    vectors = np.random.default_rng(0).normal(size=(478, 2))
-    np.testing.assert_allclose(from_frame(bare, to_frame(bare, vectors)), vectors, atol=1e-9)
-    along = np.tile(bare[263] - bare[33], (478, 1))  # from one eye to the other
-    assert to_frame(bare, along)[0, 0] > 0 and abs(to_frame(bare, along)[0, 1]) < 1e-6
-
-
 def test_what_is_no_landmarks() -> None:
     with pytest.raises(ValueError, match=r"landmarks must be \(478, 2\) points"):
         uncover_landmarks(np.zeros((68, 2)))
+
+
+def _distance(points: np.ndarray, bare: np.ndarray) -> float:
+    """Mean of the points that carry a reference, in heights of the face."""
+    return float(np.linalg.norm(points - bare, axis=1)[list(TPS_POINTS)].mean() / face_height(bare))
