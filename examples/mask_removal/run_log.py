@@ -23,6 +23,8 @@ VALIDATION_FILE = "validation.jsonl"
 DAMAGED_FILE = "damaged.txt"
 CURVES_FILE = "curves.png"
 TENSORBOARD_FOLDER = "tensorboard"
+DIVERGED = 10
+"""Times the largest reconstruction loss that images in [−1, 1] can have."""
 
 
 class RunLog:
@@ -44,6 +46,7 @@ class RunLog:
         self.ranks = ranks
         self.position, self.steps = position, steps
         self.batch_size = config.batch_size
+        self.largest_loss = 2 * 2 * (config.hole_weight + config.valid_weight)  # of two stages
         self.damaged = damaged
         self.began = time.perf_counter() - position.seconds
         self.logged = position.step, position.seconds
@@ -79,7 +82,11 @@ class RunLog:
 
     def training(self, step: int, terms: Mapping[str, Tensor], figures: Mapping[str, float]) -> None:
         """Log the terms, as means over the ranks, further figures, which are the same on all of them, and the damaged
-        samples."""
+        samples.
+
+        Raises:
+            FloatingPointError: the reconstruction loss is far above any that images in [−1, 1] can have.
+        """
         means = self.ranks.mean({name: float(term) for name, term in terms.items()})
         logged_step, logged_seconds = self.logged
         self.logged = step, self.seconds
@@ -90,6 +97,12 @@ class RunLog:
         everywhere = self.ranks.gather(dict(self.damaged))
         if self.board:
             self._list_damaged({id: reason for rank in everywhere for id, reason in rank.items()})
+        if means["reconstruction"] > DIVERGED * self.largest_loss:
+            raise FloatingPointError(
+                f"step {step}: the run diverged, its reconstruction loss is {means['reconstruction']:.3g}. Begin "
+                "another with --start-from BEST, a generator of before, and with --clip-norm or a lower "
+                "--learning-rate-generator."
+            )
 
     def validation(self, step: int, figures: Mapping[str, float], sheet: np.ndarray) -> None:
         """Log figures that are the same on all ranks and the sheet; draw the curves anew."""

@@ -282,3 +282,11 @@ def test_a_step_at_the_papers_width() -> None:
     weighted_sum(terms, paper().to_dict()["weights"]).backward()
     assert output.refined.shape == (4, 3, 256, 256)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in generator.parameters())
+
+
+def test_a_run_that_diverges_ends_and_says_how_to_go_on(training_set: Path, tmp_path: Path) -> None:
+    config = replace(smoke(), learning_rate_generator=0.3, steps_constant=60, sheet_every=100)
+    with pytest.raises(
+        FloatingPointError, match="diverged, its reconstruction loss is .* --start-from BEST.*--clip-norm"
+    ):
+        run(training_set, tmp_path / "run", config)
