@@ -9,6 +9,7 @@ server.
 import argparse
 import os
 import signal
+import socket
 import sys
 import tempfile
 from contextlib import suppress
@@ -68,27 +69,29 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve the page until Ctrl-C; returns the exit code: 0, or 2 with one line that says why not."""
     parser = argparse.ArgumentParser(prog="app", description=__doc__.split("\n\n")[0])
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: this computer alone")
-    parser.add_argument("--port", type=int, default=7860, help="default: 7860")
+    parser.add_argument("--port", type=int, default=7860, help="default: 7860; 0 takes any that is free")
     options = parser.parse_args(arguments)
+    if not 0 <= options.port <= 65_535:
+        parser.error(f"--port must be from 0 to 65535; got {options.port}")
     # gradio makes folders for what it would store; here they stay empty, and they go with the server.
     with tempfile.TemporaryDirectory(prefix="mask-removal-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
+        # uvicorn ends tidily on both signals and then raises them again: the folder has to go all the same.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            app = make_app()
-            import uvicorn
+            with socket.create_server((options.host, options.port)) as listening, suppress(KeyboardInterrupt):
+                app = make_app()
+                import uvicorn
 
-            server = uvicorn.Server(
-                uvicorn.Config(app, host=options.host, port=options.port, log_level="warning", access_log=False)
-            )
-            # uvicorn ends tidily on both signals and then raises them again: the folder has to go all the same.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            print(f"Open http://{options.host}:{options.port} in a browser. Ctrl-C ends it.", flush=True)
-            with suppress(KeyboardInterrupt):
-                server.run()
+                server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+                print(
+                    f"Open http://{options.host}:{listening.getsockname()[1]} in a browser. Ctrl-C ends it.", flush=True
+                )
+                server.run(sockets=[listening])
         except (ImportError, ValueError, OSError) as error:
             print(f"app: {' '.join(str(error).split())}", file=sys.stderr)
             return 2
-    return 0 if server.started else 2
+    return 0
 
 
 if __name__ == "__main__":

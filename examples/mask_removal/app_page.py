@@ -82,7 +82,7 @@ def make_page(work: Work) -> gr.Blocks:
     for role in ("photo", "reference"):
         for name, value in limits.items():
             parts[role] = parts[role].replace(name, value)
-    with gr.Blocks(title="Face mask removal", analytics_enabled=False, fill_width=False) as page:
+    with gr.Blocks(title="Face mask removal", analytics_enabled=False, delete_cache=(60, 60)) as page:
         gr.HTML(parts["header"], js_on_load=None, apply_default_css=False)
         with gr.Row(elem_id="inputs"):
             gr.HTML(parts["photo"], js_on_load=None, apply_default_css=False)

@@ -1,10 +1,8 @@
 """Photos, and the page as users get it: a process of its own."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,26 +58,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     pytest.importorskip("gradio", reason="no tests of the web page: gradio is not installed")
     home = tmp_path_factory.mktemp("home")
     (home / "tmp").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     places = {name: str(home / "tmp") for name in ("TMPDIR", "TEMP", "TMP")} | {"HOME": str(home)}
     model = {"GATEDINPAINT_FACE_LANDMARKER": str(FaceLandmarker().model_path)}
     model["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))  # mediapipe imports it, and it lists fonts
-    command = [sys.executable, "-m", "examples.mask_removal.app", "--port", str(port)]
+    command = [sys.executable, "-m", "examples.mask_removal.app", "--port", "0"]
     environment = {**os.environ, **places, **model, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    url = f"http://127.0.0.1:{port}"
-    until = time.monotonic() + 120
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            break
-        except OSError:
-            if process.poll() is not None or time.monotonic() > until:
-                process.kill()
-                raise AssertionError(f"the server does not answer: {process.communicate()[1]}") from None
-            time.sleep(0.5)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+    said = process.stdout.readline()  # comes when the port is open, or with the end of the process
+    if not said.startswith("Open http://127.0.0.1:"):
+        raise AssertionError(f"the server does not start: {said} {process.communicate()[1]}")
+    url = said.split()[1]
+    urllib.request.urlopen(url, timeout=60).close()
     yield Page(url, process, home)
     process.terminate()
     _, errors = process.communicate(timeout=30)

@@ -18,8 +18,10 @@ pytestmark = pytest.mark.browser
 class Tab:
     """One tab with the page, and all that it asked of any server or wrote to its console."""
 
-    def __init__(self, browser: Any, url: str, *, width: int = 1280, **options: Any) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True, **options)
+    def __init__(self, browser: Any, url: str, *, width: int = 1280, height: int = 900, **options: Any) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, accept_downloads=True, **options
+        )
         self.tab = self.context.new_page()
         self.url, self.requests, self.errors = url, [], []
         self.tab.set_default_timeout(20_000)
@@ -204,6 +206,15 @@ def test_no_photo_and_no_face_get_a_sentence(tab: Tab, photos: Path) -> None:
     tab.choose(photos / "wall.png", "reference")
     assert tab.take_off().startswith("No face found in the reference")
     assert not tab.shows("#result") and tab.errors == []
+
+
+def test_a_double_click_is_one_order(tab: Tab, photos: Path) -> None:
+    tab.choose(photos / "masked.png")
+    tab.tab.dblclick("#take-off")
+    tab.tab.wait_for_function("document.body.dataset.answers === '1'")
+    tab.tab.wait_for_timeout(4000)  # longer than a second answer would take
+    assert tab.tab.evaluate("document.body.dataset.answers") == "1"
+    assert tab.shows("#result") and tab.take_off().startswith("Done in")
 
 
 def test_a_new_photo_clears_what_was_shown(tab: Tab, photos: Path) -> None:

@@ -90,6 +90,24 @@ def test_no_face(photos: Path, landmarker: FaceLandmarker) -> None:
         answer(read_photo(photos / "wall.png"), load_default(), landmarker)
 
 
+def test_a_second_photo_with_a_face_mask_is_remarked(masked: np.ndarray, landmarker: FaceLandmarker) -> None:
+    generator = load_default()
+    assert "choose one without" in answer(masked, generator, landmarker, reference=masked).message
+    bare = np.ascontiguousarray(astronaut()[:, ::-1])
+    assert "choose one without" not in answer(masked, generator, landmarker, reference=bare).message
+
+
+def test_a_face_that_is_not_there(masked: np.ndarray, photos: Path) -> None:
+    many, generator = FaceLandmarker(max_faces=3, least=0.4), load_default()
+    with pytest.raises(NoFaceError, match="face 2 was asked for, but only 1 found; the largest is 0"):
+        answer(masked, generator, many, faces=2)
+    wall = read_photo(photos / "wall.png")
+    with pytest.raises(NoFaceError, match="no face found in the photo"):
+        answer(wall, generator, many, faces=2)
+    with pytest.raises(NoFaceError, match="no face found in the reference"):
+        answer(masked, generator, many, faces=0, reference=wall)
+
+
 def test_the_preview_is_small_and_upright(photos: Path) -> None:
     file = io.BytesIO()
     exif = Image.Exif()

@@ -12,7 +12,7 @@ window.page = (() => {
 
   function reset() {
     turn += 1;
-    document.body.classList.remove("has-result", "has-hole");
+    document.body.classList.remove("has-result", "has-hole", "working");
     urls.forEach((made) => URL.revokeObjectURL(made));
     urls = [];
     shownWindow = null;
@@ -60,7 +60,11 @@ window.page = (() => {
     return text;
   }
 
+  const look = (where) => document.getElementById("status").scrollIntoView({ behavior: "smooth", block: where });
+
   async function order(withHole) {
+    document.body.classList.add("working"); // the second click of a double one must not order again
+    look("nearest");
     if (!files.photo) return { problem: "Choose a photo first." };
     asked = turn;
     try {
@@ -97,7 +101,9 @@ window.page = (() => {
     try {
       waiting = []; // the server took what was sent
       if (reply && reply.views) await showPictures(reply);
+      look(reply && reply.result ? "start" : "nearest");
     } finally {
+      document.body.classList.remove("working");
       document.body.dataset.answers = Number(document.body.dataset.answers || 0) + 1;
     }
   }
@@ -123,7 +129,6 @@ window.page = (() => {
     }
     offer(views);
     document.body.classList.add("has-result");
-    document.getElementById("result").scrollIntoView({ behavior: "smooth", block: "nearest" });
   }
 
   function offer(views) {
