@@ -43,6 +43,28 @@ def photos(tmp_path_factory: pytest.TempPathFactory, masked: np.ndarray) -> Path
     return folder
 
 
+# Put where Python looks for it at its start: notes every address that the process turns to and every file it writes.
+AUDIT = """
+import os
+import sys
+
+log = os.open(os.environ["AUDIT_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+def note(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        text = f"asks {arguments[1] if event == 'socket.connect' else arguments[0]}"
+    elif event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        text = f"writes {arguments[0]}"
+    else:
+        return
+    os.write(log, (text + "\\n").encode())
+
+
+sys.addaudithook(note)
+"""
+
+
 @dataclass
 class Page:
     """A running server."""
@@ -59,20 +81,27 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     home = tmp_path_factory.mktemp("home")
     (home / "tmp").mkdir()
     places = {name: str(home / "tmp") for name in ("TMPDIR", "TEMP", "TMP")} | {"HOME": str(home)}
-    model = {"GATEDINPAINT_FACE_LANDMARKER": str(FaceLandmarker().model_path)}
-    model["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))  # mediapipe imports it, and it lists fonts
+    settings = {"GATEDINPAINT_FACE_LANDMARKER": str(FaceLandmarker().model_path)}
+    settings["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))  # mediapipe imports it, and it lists fonts
+    audit = tmp_path_factory.mktemp("audit")
+    (audit / "sitecustomize.py").write_text(AUDIT)
+    settings |= {"AUDIT_LOG": str(audit / "log"), "PYTHONPATH": str(audit), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "examples.mask_removal.app", "--port", "0"]
-    environment = {**os.environ, **places, **model, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **places, **settings, "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
     said = process.stdout.readline()  # comes when the port is open, or with the end of the process
     if not said.startswith("Open http://127.0.0.1:"):
         raise AssertionError(f"the server does not start: {said} {process.communicate()[1]}")
     url = said.split()[1]
+    start = len((audit / "log").read_text().splitlines())
     urllib.request.urlopen(url, timeout=60).close()
     yield Page(url, process, home)
     process.terminate()
     _, errors = process.communicate(timeout=30)
     assert "Traceback" not in errors, errors
+    notes = (audit / "log").read_text().splitlines()
+    assert [note for note in notes if note.startswith("asks")] == []  # no other server, from its start to its end
+    assert "writes /dev/null" in notes and set(notes[start:]) <= {"writes /dev/null"}  # no file, once it serves
     left = [path for path in home.rglob("*") if path.is_file() or path.name.startswith("mask-removal")]
     assert left == []  # the server's own folder has gone as well
