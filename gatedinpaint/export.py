@@ -4,6 +4,7 @@ import copy
 import os
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def export_onnx(
     *,
     size: tuple[int, int] = (256, 256),
     dynamic: bool = True,
+    metadata: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a generator as an ONNX file, in eval mode and float32, for ONNX Runtime and others.
@@ -46,6 +48,7 @@ def export_onnx(
         path: the file, usually ``*.onnx``.
         size: (height, width) of the images; when dynamic, of those with which the network is traced.
         dynamic: any batch, height and width may come; otherwise one image of ``size``.
+        metadata: entries of one's own, which ONNX Runtime returns as ``get_modelmeta().custom_metadata_map``.
         overwrite: replace a file that is there.
 
     Raises:
@@ -80,6 +83,7 @@ def export_onnx(
         require(module, "onnx")
     stages = _Stages(model)
     program = _trace(stages, size, dynamic=dynamic)
+    program.model.metadata_props.update(metadata or {})
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=path.parent) as temporary:
         file = Path(temporary) / "model.onnx"

@@ -1,5 +1,6 @@
 """The way of a photo: landmarks → hole → crop → warped reference → generator → back into the photo."""
 
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -41,6 +42,16 @@ class Origin(IntEnum):
     """In the hole, where the reference shows the same place of the face."""
     INVENTED = 2
     """In the hole, with nothing to go by but the rest of the photo and what faces look like."""
+
+
+class Painter(Protocol):
+    """A generator that is no PyTorch module, such as :class:`OnnxGenerator`."""
+
+    def paint(
+        self, crop: np.ndarray, hole: np.ndarray, reference: np.ndarray | None, known: np.ndarray | None
+    ) -> np.ndarray:
+        """The whole frame of a crop, uint8 (H, W, 3), from the crop, its hole, bool (H, W), and a warped reference."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +113,7 @@ def load_generator(folder: Path, *, device: str = "cpu") -> InpaintGenerator:
 @torch.inference_mode()
 def remove_mask(
     photo: np.ndarray,
-    generator: InpaintGenerator,
+    generator: InpaintGenerator | Painter,
     landmarker: Landmarker,
     *,
     reference: np.ndarray | None = None,
@@ -181,7 +192,7 @@ def remove_mask(
 
 
 def _generate(
-    generator: InpaintGenerator,
+    generator: InpaintGenerator | Painter,
     crop: np.ndarray,
     hole: np.ndarray,
     warped: np.ndarray | None,
@@ -195,18 +206,24 @@ def _generate(
     there the generator smears. So its middle, which is such a crop, is filled by itself; the rest only as far as the
     hole reaches out of it.
     """
-    inputs = [photo_to_image(crop), torch.from_numpy(hole).float()[None, None]]
-    if warped is not None:
-        inputs += [photo_to_image(warped), torch.from_numpy(known).float()[None, None]]
-    device = next(generator.parameters()).device
-    inputs = [x.to(device) for x in inputs]
+    paint = functools.partial(_paint, generator) if isinstance(generator, torch.nn.Module) else generator.paint
     start = (len(crop) - size) // 2
     middle = np.s_[start : start + size, start : start + size]
     beyond = hole.copy()
     beyond[middle] = False
-    frame = image_to_photo(generator(*inputs).refined) if beyond.any() else crop.copy()
-    frame[middle] = image_to_photo(generator(*(x[..., *middle] for x in inputs)).refined)
+    frame = paint(crop, hole, warped, known) if beyond.any() else crop.copy()
+    frame[middle] = paint(crop[middle], hole[middle], None if warped is None else warped[middle], known[middle])
     return frame
+
+
+def _paint(
+    generator: InpaintGenerator, crop: np.ndarray, hole: np.ndarray, warped: np.ndarray | None, known: np.ndarray
+) -> np.ndarray:
+    inputs = [photo_to_image(crop), torch.from_numpy(hole).float()[None, None]]
+    if warped is not None:
+        inputs += [photo_to_image(warped), torch.from_numpy(known).float()[None, None]]
+    device = next(generator.parameters()).device
+    return image_to_photo(generator(*(x.to(device) for x in inputs)).refined)
 
 
 class _Timer:

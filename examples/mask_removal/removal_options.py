@@ -125,6 +125,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"side of the crops that the model was trained on (default: {MODEL_SIZE}, that of the default model)",
     )
     network.add_argument(
+        "--engine",
+        choices=["torch", "onnx"],
+        default="torch",
+        help="what computes the generator; onnx: the file that export_onnx writes beside the model (default: torch)",
+    )
+    network.add_argument(
         "--device", default="cpu", help="where the generator runs: cpu, cuda or cuda:NUMBER (default: cpu)"
     )
     return parser

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from examples.mask_removal.export_onnx import load_exported
 from examples.mask_removal.one_line import EXPECTED, one_line
 from examples.mask_removal.own_hole import read_hole
 from examples.mask_removal.pipeline import Origin, Removal, load_generator, remove_mask
@@ -101,7 +102,12 @@ def _work(jobs: list[Job], options: argparse.Namespace, *, several: bool) -> Ite
 
 
 def _tools(options: argparse.Namespace) -> tuple[Any, FaceLandmarker]:
-    generator = load_generator(options.model, device=options.device)
+    if options.engine == "onnx":
+        if options.device != "cpu":
+            raise ValueError(f"--engine onnx runs on the CPU; got --device {options.device}. Leave one of them out.")
+        generator: Any = load_exported(options.model)
+    else:
+        generator = load_generator(options.model, device=options.device)
     if options.reference and not generator.reference:
         raise ValueError(f"{options.model}: this generator was made without a reference. Leave --reference out.")
     return generator, FaceLandmarker(max_faces=options.max_faces, least=0.0 if options.small_faces else LEAST)
