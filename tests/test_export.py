@@ -67,7 +67,9 @@ def test_small_network_for_every_batch_and_size(tmp_path: Path) -> None:
 
 def test_fixed_size_takes_one_image_of_it(tmp_path: Path) -> None:
     path = tmp_path / "small.onnx"
-    export_onnx(Small().half(), path, size=(20, 24), dynamic=False)
+    export_onnx(Small().half(), path, size=(20, 24), dynamic=False, metadata={"weights": "first try"})
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["weights"] == "first try"
     assert run(path, *pair(1, 20, 24))[0].dtype == torch.float32
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match="Got: 25 Expected: 24"):
         run(path, *pair(1, 20, 25))

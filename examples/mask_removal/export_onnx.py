@@ -21,7 +21,7 @@ def weights_hash(model: Path) -> str:
     return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
 
 
-def load_exported(model: Path) -> OnnxGenerator:
+def load_exported(model: Path, *, threads: int | None = None) -> OnnxGenerator:
     """The ONNX file beside a model's weights.
 
     Raises:
@@ -31,7 +31,7 @@ def load_exported(model: Path) -> OnnxGenerator:
     path, argument = model / FILE_NAME, "" if model == WEIGHTS else f" --model {model}"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Write it once: {_COMMAND}{argument}")
-    generator = OnnxGenerator(path)
+    generator = OnnxGenerator(path, threads=threads)
     if generator.weights_sha256 != weights_hash(model):
         raise ValueError(
             f"{path}: was not made from the weights beside it. Write it again: {_COMMAND}{argument} --force"

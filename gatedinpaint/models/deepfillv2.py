@@ -9,6 +9,7 @@ from gatedinpaint._checks import check_count, check_image, check_mask
 from gatedinpaint.layers import ContextualAttention2d, GatedConv2d, GatedUpsample2d, init_weights
 from gatedinpaint.masks import composite
 from gatedinpaint.models._padding import crop, pad_to_multiple
+from gatedinpaint.models.pretrained import Pretrained
 
 
 class DeepFillV2Output(NamedTuple):
@@ -20,7 +21,7 @@ class DeepFillV2Output(NamedTuple):
     """Result of the second stage, whole frame, (B, 3, H, W) in [−1, 1]."""
 
 
-class DeepFillV2Generator(nn.Module):
+class DeepFillV2Generator(Pretrained):
     r"""The network of DeepFillv2: coarse stage, composite, refining stage; fills the hole of an image.
 
     .. math::

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from gatedinpaint._checks import check_count, check_image, check_mask
 from gatedinpaint.layers import init_weights, spectral_norm
+from gatedinpaint.models.pretrained import Pretrained
 
 
-class SNPatchDiscriminator(nn.Module):
+class SNPatchDiscriminator(Pretrained):
     """Six spectrally normalised 5×5 convolutions of stride 2 over image and mask; linear patch scores.
 
     Every element of the result judges another patch of the image and, by its channel, another aspect of it; the hinge

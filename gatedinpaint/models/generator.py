@@ -11,6 +11,7 @@ from gatedinpaint._conv2d import Conv2d
 from gatedinpaint.layers import GatedConv2d, GatedUpsample2d, MultiScaleSelfAttention, SPDResBlock, init_weights
 from gatedinpaint.masks import composite
 from gatedinpaint.models._padding import crop, pad_to_multiple
+from gatedinpaint.models.pretrained import Pretrained
 
 SPD_4 = (1, 2, 4, 8)
 SPD_8 = (1, 2, 3, 4, 5, 6, 8, 10)
@@ -146,7 +147,7 @@ class RefineNet(nn.Module):
         return self.to_rgb(y), embedding
 
 
-class InpaintGenerator(nn.Module):
+class InpaintGenerator(Pretrained):
     r"""Coarse net, composite, refine net: fills the hole of an image, with or without a warped reference.
 
     .. math::
