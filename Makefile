@@ -16,7 +16,7 @@ SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libGLESv2.so.2 libglib-2.0.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libgles2 libglib2.0-0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint docs bench clean
+.PHONY: help demo test test-slow lint docs bench wheel clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -50,6 +50,11 @@ else
 	@echo "Quality was not measured: it needs faces. make bench DATA=SET, with a set written by" \
 	      "python -m examples.mask_removal.prepare PHOTOS --output SET --size 128"
 endif
+
+wheel: $(VENV)/.test  ## Build wheel and source distribution into dist/, and use the wheel in a new environment
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m tests.release.check_wheel dist/*.whl
 
 clean:  ## Remove what was built, but not .venv
 	rm -rf site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,7 +28,7 @@ def arrays(generator: OnnxGenerator, size: int) -> list[np.ndarray]:
     random = torch.Generator().manual_seed(size)
     coarse = torch.rand(2, 3, 8, 8, generator=random) * 2 - 1
     images = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", antialias=False).clamp(-1, 1)
-    hole = free_form_mask((size, size), seed=0)
+    hole = free_form_mask((size, size), hole_ratio=0.25, seed=0)
     values = [images[:1], hole, images[1:], torch.ones_like(hole)]
     return [value.numpy() for value in values[: len(generator.inputs)]]
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from gatedinpaint._checks import check_size
 
 Hole: TypeAlias = NDArray[np.bool_]
-Draw: TypeAlias = Callable[[int, np.random.Generator], Hole]
+# In quotes, here and where holes are drawn: to look numpy.random up is to import it, with the package.
+Draw: TypeAlias = Callable[[int, "np.random.Generator"], Hole]
 
 
 def draw_masks(

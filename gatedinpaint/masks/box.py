@@ -49,7 +49,7 @@ def box_mask(
     return draw_masks(size, hole_ratio, seed, batch_size, lambda area, rng: _box(size, area, rng, max_aspect))
 
 
-def _box(size: tuple[int, int], area: int, rng: np.random.Generator, max_aspect: float) -> Hole:
+def _box(size: tuple[int, int], area: int, rng: "np.random.Generator", max_aspect: float) -> Hole:
     heights = np.arange(1, size[0] + 1)
     widths = np.clip(np.rint(area / heights), 1, size[1]).astype(int)
     near = 2 * np.abs(heights * widths - area) <= np.minimum(heights, widths)

@@ -65,7 +65,7 @@ def free_form_mask(
 def _strokes(
     size: tuple[int, int],
     area: int,
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
     brush_width: tuple[float, float],
     vertices: tuple[int, int],
 ) -> Hole:

@@ -56,7 +56,7 @@ def irregular_mask(
     return draw_masks(size, hole_ratio, seed, batch_size, lambda area, rng: _blobs(size, area, rng, blobs, roughness))
 
 
-def _blobs(size: tuple[int, int], area: int, rng: np.random.Generator, blobs: int, roughness: float) -> Hole:
+def _blobs(size: tuple[int, int], area: int, rng: "np.random.Generator", blobs: int, roughness: float) -> Hole:
     unit = np.float32(np.sqrt(size[0] * size[1]))
     y, x = (np.arange(side, dtype=np.float32) / unit for side in size)
     centres = rng.uniform(size=(blobs, 2)).astype(np.float32) * np.asarray(size, np.float32) / unit
@@ -67,7 +67,7 @@ def _blobs(size: tuple[int, int], area: int, rng: np.random.Generator, blobs: in
     return lowest_pixels(height + np.float32(roughness) * _noise(size, rng), area)
 
 
-def _noise(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+def _noise(size: tuple[int, int], rng: "np.random.Generator") -> NDArray[np.float32]:
     """Octaves of smooth noise, from 4 cells across the longer side to cells of 4 pixels or a little more."""
     noise = torch.zeros(1, 1, 1, 1)
     cells, strength = 4, 0.5
