@@ -65,6 +65,8 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
         if not isinstance(layer, _CONVOLUTIONS + _TRANSPOSED + (nn.Linear,)):
             continue
         for weight in _weights(layer):
+            if weight.is_meta:  # there is nothing to fill, and PyTorch would import its compiler, a second, to do so
+                continue
             if method == "kaiming":
                 nn.init.kaiming_normal_(weight, a=0.2, nonlinearity="leaky_relu")
             elif method == "xavier":
