@@ -168,11 +168,12 @@ def png(photo: np.ndarray) -> bytes:
 def _view(name: str, photo: np.ndarray, removal: Removal, part: tuple[int, int, int, int]) -> View:
     left, top, width, height = part
     where = np.s_[top : top + height, left : left + width]
-    grey = np.repeat((photo[where].mean(-1, keepdims=True) * 0.5 + 90).astype(np.uint8), 3, -1)
-    origin = removal.origin[where]
+    before, after = _fit(photo[where], SIDE), _fit(removal.photo[where], SIDE)
+    origin = cv2.resize(removal.origin[where], before.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    colours = np.repeat((before.mean(-1, keepdims=True) * 0.5 + 90).astype(np.uint8), 3, -1)
     for value in (Origin.GUIDED, Origin.INVENTED):
-        grey[origin == value] = grey[origin == value] * 0.4 + np.array(ORIGIN_COLOURS[value]) * 0.6
-    return View(name, *(_jpeg(_fit(picture, SIDE)) for picture in (photo[where], removal.photo[where], grey)))
+        colours[origin == value] = colours[origin == value] * 0.4 + np.array(ORIGIN_COLOURS[value]) * 0.6
+    return View(name, *(_jpeg(picture) for picture in (before, after, colours)))
 
 
 def _canvas(photo: np.ndarray, hole: np.ndarray, window: tuple[int, int, int, int]) -> dict[str, bytes]:

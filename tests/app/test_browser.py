@@ -206,6 +206,12 @@ def test_no_photo_and_no_face_get_a_sentence(tab: Tab, photos: Path) -> None:
     tab.choose(photos / "wall.png", "reference")
     assert tab.take_off().startswith("No face found in the reference")
     assert not tab.shows("#result") and tab.errors == []
+    tab.choose(photos / "reference.jpg", "reference")
+    tab.take_off()
+    assert tab.shows("#result")
+    tab.choose(photos / "wall.png", "reference")
+    assert tab.take_off().startswith("No face found in the reference")
+    assert not tab.shows("#result")  # the earlier one would pass for this one's
 
 
 def test_a_double_click_is_one_order(tab: Tab, photos: Path) -> None:
@@ -238,13 +244,19 @@ def test_an_answer_for_an_earlier_photo_is_not_shown(tab: Tab, page: Any, photos
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_is_wider_than_the_screen(browser: Any, page: Any, photos: Path, width: int) -> None:
+def test_it_fits_the_screen_and_takes_fingers(browser: Any, page: Any, photos: Path, width: int) -> None:
     tab = Tab(browser, page.url, width=width, has_touch=width < 500)
     tab.choose(photos / "masked.png")
     tab.choose(photos / "reference.jpg", "reference")
     tab.take_off()
     tab.wait_for_result()
     assert tab.tab.evaluate("document.documentElement.scrollWidth") <= width
+    if width < 500:  # a finger paints as well
+        found, canvas = tab.holes(), tab.tab.locator("#canvas")
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        tab.tab.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4)
+        assert tab.holes() > found
     tab.context.close()
 
 

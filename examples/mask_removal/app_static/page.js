@@ -64,6 +64,7 @@ window.page = (() => {
 
   async function order(withHole) {
     document.body.classList.add("working"); // the second click of a double one must not order again
+    if (!withHole) document.body.classList.remove("has-result", "has-hole"); // what may come is another result, or none
     look("nearest");
     if (!files.photo) return { problem: "Choose a photo first." };
     asked = turn;
