@@ -25,6 +25,7 @@ examples:
 presets:
   small         the shipped weights' (the default)
   small_start   what small starts from, at 64 pixels
+  small_finish  what follows small, at 256 and 128 pixels
   paper         as published, for GPUs
   deepgin       with its ancestor's losses, for GPUs
   smoke         a few steps
@@ -43,7 +44,7 @@ class Arguments:
     """Training set written by prepare.py: a folder, or the URL of one."""
     output: Path
     """Folder of the run."""
-    preset: Literal["paper", "deepgin", "small_start", "small", "smoke"] | None = None
+    preset: Literal["paper", "deepgin", "small_start", "small", "small_finish", "smoke"] | None = None
     """Configuration of a new run, by default small; a run that exists keeps the one it began with."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """cpu; cuda, which is a GPU of its own for each process; or cuda:NUMBER for a single one."""
@@ -67,7 +68,7 @@ class _Base:
     """What decides the defaults of the other options."""
 
     output: Path | None = None
-    preset: Literal["paper", "deepgin", "small_start", "small", "smoke"] | None = None
+    preset: Literal["paper", "deepgin", "small_start", "small", "small_finish", "smoke"] | None = None
 
 
 def parse(words: Sequence[str]) -> Arguments:
