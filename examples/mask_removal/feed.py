@@ -69,8 +69,9 @@ class Feed:
     def _with_twins(self, batch: Batch, epoch: int, position: int) -> list[Batch]:
         batch = Batch(*(x.to(self.ranks.device, non_blocking=True) for x in batch))
         share = self.config.half_size_share
-        if share and np.random.default_rng((self.config.seed, epoch, position, _OF_SIZE)).random() < share:
-            batch = halved(batch)
+        if share:
+            small = np.random.default_rng((self.config.seed, epoch, position, _OF_SIZE)).random() < share
+            batch = halved(batch) if small else Batch(*(x[: (len(x) + 1) // 2] for x in batch))
         place = position * self.config.batch_size + self.ranks.rank * len(batch.image)
         keys = [(self.config.seed, epoch, place + index, _OF_TWINS) for index in range(len(batch.image))]
         pieces = zip(*(torch.split(x, self.part_size) for x in batch), strict=True)

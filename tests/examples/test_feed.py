@@ -87,14 +87,16 @@ def test_loader_processes_live_through_epochs(training_set: Path) -> None:
         assert all(torch.equal(a, b) for a, b in zip(first[0], second[0], strict=True))
 
 
-def test_a_share_of_the_steps_sees_half_the_size_on_every_rank_alike(training_set: Path) -> None:
-    def sides(rank: int, world_size: int) -> list[int]:
+def test_a_share_of_the_steps_sees_half_the_size_on_every_rank_alike_and_the_others_half_the_batch(
+    training_set: Path,
+) -> None:
+    def shapes(rank: int, world_size: int) -> list[tuple[int, int]]:
         steps = feed(training_set, rank=rank, world_size=world_size, half_size_share=0.5).parts(0, 8)
-        return [parts[0].image.shape[-1] for parts in steps]
+        return [(len(parts[0].image) * world_size, parts[0].image.shape[-1]) for parts in steps]
 
-    alone = sides(0, 1)
-    assert set(alone) == {32, 64}
-    assert sides(0, 2) == sides(1, 2) == alone
+    alone = shapes(0, 1)
+    assert set(alone) == {(8, 32), (4, 64)}  # with twins
+    assert shapes(0, 2) == shapes(1, 2) == alone
 
 
 def test_at_half_the_size_a_hole_covers_what_it_covered_and_a_reference_shows_no_more() -> None:
