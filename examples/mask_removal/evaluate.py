@@ -9,6 +9,11 @@ OpenCV's Telea inpainting. Then, on the faces that have a real second photo, wha
 a photo of somebody else, and by the difference in yaw. The same holes serve all. ``--output`` keeps the reports.
 """
 
+from examples.mask_removal.needs import needs
+
+if __name__ == "__main__":
+    needs("train", "tqdm", "cv2", "mediapipe", "PIL", "torchvision", "lpips")
+
 import argparse
 import itertools
 import math

@@ -18,6 +18,11 @@ can be added later; a photo is known by its path.
     DIR/sheet.png             a look at some of them, with their holes
 """
 
+from examples.mask_removal.needs import needs
+
+if __name__ == "__main__":
+    needs("train", "tqdm", "cv2", "mediapipe", "PIL")
+
 import argparse
 import contextlib
 import functools

@@ -3,6 +3,11 @@
 python -m examples.mask_removal.remove PHOTO --reference PHOTO2 --output RESULT.png
 """
 
+from examples.mask_removal.needs import needs
+
+if __name__ == "__main__":
+    needs("faces", "cv2", "mediapipe", "PIL")
+
 import argparse
 import json
 import sys

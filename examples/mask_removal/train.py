@@ -16,6 +16,11 @@ A run that was interrupted goes on with the same command, at the step of its las
     generator/         the averaged generator, for ``load_model``; best/ the one of the best validation
 """
 
+from examples.mask_removal.needs import needs
+
+if __name__ == "__main__":
+    needs("train", "tqdm", "cv2", "mediapipe", "PIL", "torchvision", "lpips", "tyro", "tensorboard", "matplotlib")
+
 import copy
 import sys
 from collections import ChainMap
