@@ -62,7 +62,9 @@ class MediaPipe:
                         self._closing.atexit = False
                         for native in self._native.values():
                             native.detect(picture)
-                return self._native[which].detect(picture)
+                # The detector says when a picture does not lie in memory as it likes, which is chance.
+                with _quiet_stderr() if which == "boxes" else contextlib.nullcontext():
+                    return self._native[which].detect(picture)
             except Exception:
                 self._native = {}  # after one failure MediaPipe fails at every photo: start afresh with the next one
                 if self._closing is not None:

@@ -314,3 +314,15 @@ print("collected" if alive() is None else "kept")
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert run.stdout.split() == ["1", "collected"]
+
+
+def test_quiet_at_every_photo() -> None:
+    code = """
+from gatedinpaint.faces import FaceLandmarker
+from skimage.data import astronaut
+landmarker = FaceLandmarker()
+for cut in range(12):
+    landmarker.detect(astronaut()[cut:, 3 * cut :])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert run.stderr == ""
