@@ -77,7 +77,7 @@ def _lines_from(cv2: Any, lines: Hole, from_cloth: Any) -> Any:
     for label in range(1, count):
         area = int(stats[label, cv2.CC_STAT_AREA])
         length = float(np.hypot(stats[label, cv2.CC_STAT_WIDTH], stats[label, cv2.CC_STAT_HEIGHT]))
-        if area < 20 or length < 0.1 * HEIGHT or area > 6 * length:
+        if area < 20 or length < 0.08 * HEIGHT or area > 6 * length:
             continue
         piece = labels == label
         distances = from_cloth[piece]

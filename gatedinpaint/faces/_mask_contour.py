@@ -27,10 +27,11 @@ _SECTORS = 16
 _UPPER_SECTORS = np.sin((np.arange(_SECTORS) + 0.5) / _SECTORS * 2 * np.pi) < 0.35
 _ROUNDS = 3
 _UNSEEN = 3e-5  # added to densities: a colour seen nowhere says nothing
+_NOT_SKIN = 1.0  # how much a colour counts less as one of cloth for being one of the bare skin
 _MOST_ODDS = 2.0  # bound of a pixel's log-odds: no pixel decides alone
 
 # Weights of the parts of the cost, and of a jump between neighbouring rays by the largest that is allowed.
-_COLOUR, _EDGE, _SHAPE, _JUMP, _LARGEST_JUMP = 8.0, 2.0, 0.35, 0.6, 5
+_COLOUR, _EDGE, _SHAPE, _JUMP, _LARGEST_JUMP = 5.0, 2.0, 0.35, 0.6, 5
 _USUAL_OFFSET, _DEVIATION = -0.02 * HEIGHT, 0.12 * HEIGHT
 _MARGIN = 1.25  # the outline runs outside the blurred edge, pixels of the window
 _HALF_CONTRAST = 12.0  # a difference in L*a*b* that counts as half an edge
@@ -149,7 +150,10 @@ def _log_odds(
     skin: Field,
 ) -> NDArray[np.float32]:
     """For every pixel: log of how much likelier its colour is on the face mask than around it."""
-    cloth = np.log(colour_density(cells[inside]) + _UNSEEN)
+    within = colour_density(cells[inside])
+    # Cheek that the outline holds as yet, as on a turned head, has the colours of skin, and is not to pass for cloth.
+    own = within**2 / (within + _NOT_SKIN * skin + _UNSEEN)
+    cloth = np.log(own / own.sum() + _UNSEEN)
     surroundings, where = cells[outside], sector[outside]
     around = [surroundings[where == index] for index in range(_SECTORS)]
     odds = np.empty((_SECTORS, len(cloth)), np.float32)

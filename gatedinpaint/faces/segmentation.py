@@ -18,7 +18,7 @@ from gatedinpaint.image import Hole, Photo, check_photo
 SegmentationMethod = Literal["contour", "kmeans"]
 
 # How clearly a face mask must stand out: below the first is a bare face, below the second the outline is not trusted.
-_BARE, _TRUSTED = 0.68, 0.74
+_BARE, _TRUSTED = 0.70, 0.76
 
 
 class MaskNotFoundError(ValueError):

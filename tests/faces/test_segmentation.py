@@ -144,7 +144,7 @@ def test_where_little_stands_out_the_polygon_serves(aligned: AlignedFace) -> Non
     masked, _ = draw_face_mask(aligned.photo, aligned.landmarks, color="blue", seed=1, ear_loops=False)
     polygon = polygon_hole(mask_polygon(aligned.landmarks), (256, 256))
     sources, qualities = [], []
-    for opacity in [1, 0.8, 0.6, 0.5, 0.46, 0.42, 0.38, 0.34, 0.3, 0.26, 0.22, 0.18, 0]:
+    for opacity in [1, 0.8, 0.6, 0.5, 0.46, 0.42, 0.38, 0.34, 0.3, 0.28, 0.26, 0.22, 0.18, 0]:
         faded = np.round(opacity * masked + (1 - opacity) * aligned.photo).astype(np.uint8)
         try:
             found = find_face_mask(faded, aligned.landmarks)
