@@ -10,7 +10,7 @@ import numpy as np
 from examples.mask_removal.pipeline import FilledFace, Origin, Removal
 from examples.mask_removal.removal_files import LOSSY_ENDINGS, Job
 
-Status = Literal["done", "unchanged", "there already", "failed"]
+Status = Literal["done", "unchanged", "kept", "failed"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class PhotoReport:
         return asdict(self)
 
     def __str__(self) -> str:
-        if self.status == "there already":
+        if self.status == "kept":
             return f"{self.output}: is there already, and was left as it is."
         if self.status == "unchanged":
             return f"{self.output}: nobody wears a face mask; the photo is as it was."
@@ -77,13 +77,13 @@ def report_of(job: Job, removal: Removal) -> PhotoReport:
 def summary(reports: Sequence[PhotoReport], seconds: float) -> dict[str, Any]:
     """How many photos had which end."""
     ends = Counter(report.status for report in reports)
-    numbers = {status: ends[status] for status in ("done", "unchanged", "there already", "failed")}
+    numbers = {status: ends[status] for status in ("done", "unchanged", "kept", "failed")}
     return {"photos": len(reports), **numbers, "seconds": round(seconds, 1)}
 
 
 def summary_line(numbers: dict[str, Any]) -> str:
     """The same as a sentence."""
-    words = {"done": "done", "unchanged": "as it was", "there already": "there already", "failed": "not possible"}
+    words = {"done": "done", "unchanged": "as it was", "kept": "there already", "failed": "not possible"}
     parts = [f"{numbers[status]} {word}" for status, word in words.items() if numbers[status] or status == "done"]
     return f"{numbers['photos']} photos: {', '.join(parts)}, in {numbers['seconds']} s."
 

@@ -93,7 +93,7 @@ def _work(jobs: list[Job], options: argparse.Namespace, *, several: bool) -> Ite
     for job in jobs:
         try:
             if several and job.output.exists() and not options.force:
-                yield PhotoReport(str(job.photo), "there already", str(job.output))
+                yield PhotoReport(str(job.photo), "kept", str(job.output))
                 continue
             check_not_there(job, force=options.force)
             photo = read_photo(job.photo)

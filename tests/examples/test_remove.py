@@ -227,7 +227,7 @@ def test_json_for_machines(album: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert failed["output"] is None and "cannot be read as a photo" in failed["error"]
     assert last["error"] is None
     seconds = last["summary"].pop("seconds")
-    assert last["summary"] == {"photos": 2, "done": 1, "unchanged": 0, "there already": 0, "failed": 1} and seconds > 0
+    assert last["summary"] == {"photos": 2, "done": 1, "unchanged": 0, "kept": 0, "failed": 1} and seconds > 0
     assert main([*command[:1], "--output", "a.txt", "--json"]) == 2  # not even begun
     assert "expected an ending" in json.loads(capsys.readouterr().out)["error"]
 
