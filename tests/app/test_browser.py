@@ -1,5 +1,6 @@
 """The page in a real browser, as somebody would use it, rightly and wrongly."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,6 +242,19 @@ def test_an_answer_for_an_earlier_photo_is_not_shown(tab: Tab, page: Any, photos
     tab.tab.wait_for_selector("#status p")
     tab.tab.wait_for_timeout(500)
     assert not tab.shows("#result") and not tab.shows("#hole")
+
+
+def test_a_tab_that_is_left_takes_back_what_waits(tab: Tab, photos: Path) -> None:
+    tab.choose(photos / "masked.png")
+    # A request of a page that goes is not reported: what the page hands to the browser is kept instead.
+    tab.tab.evaluate("navigator.sendBeacon = (url, data) => Boolean((localStorage.sent = `${url} ${data}`))")
+    with tab.tab.expect_response("**/put"):
+        tab.tab.evaluate("document.querySelector('#take-off').click()")
+    tab.tab.wait_for_timeout(100)
+    tab.tab.goto("about:blank")
+    tab.tab.goto(tab.url)
+    address, tickets = tab.tab.evaluate("localStorage.sent").split(" ", 1)
+    assert address == "forget" and [len(ticket) for ticket in json.loads(tickets)] == [32]
 
 
 @pytest.mark.parametrize("width", [390, 1280])
