@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.baselines import FolderOfResults, biharmonic, deepfillv2, pasted_reference, prior_of
-from benchmarks.protocol import Faces, held_out, papers
+from benchmarks.protocol import PAPERS_SIDE, Faces, held_out, papers
 from benchmarks.quality_report import markdown, plot
 from examples.mask_removal.data import Batch
 from examples.mask_removal.evaluate import FIGURES, measure, measure_pairs, pair_table, yaw_table
@@ -41,11 +41,11 @@ _STAND_IN = (
 )
 
 
-def fills(generator: InpaintGenerator, options: argparse.Namespace, *, references: bool) -> dict[str, Fill]:
+def fills(generator: InpaintGenerator, options: argparse.Namespace, side: int, *, references: bool) -> dict[str, Fill]:
     """All methods but deep image prior, by name."""
-    ours = {
-        f"ours, {name}": fill for name, fill in fills_of(generator).items() if references or name != "with reference"
-    }
+    ours = {f"ours, {name}": fill for name, fill in fills_of(generator, side).items()}
+    if not references:
+        ours.pop("ours, with reference", None)
     chosen: dict[str, Fill] = {**ours, "Telea": telea, "Navier-Stokes": navier_stokes, "biharmonic": biharmonic}
     if references:
         chosen["pasted reference"] = pasted_reference
@@ -85,7 +85,8 @@ def table(title: str, reports: Mapping[str, InpaintingReport], notes: Sequence[s
 def run(options: argparse.Namespace, generator: InpaintGenerator, faces: Faces) -> dict[str, Any]:
     """Measure everything; returns what the JSON file holds."""
     references = isinstance(faces.source, HeldOut) and bool(generator.config["reference"])
-    chosen = fills(generator, options, references=references)
+    side = faces.source.faces[0].image.shape[-1] if isinstance(faces.source, HeldOut) else PAPERS_SIDE
+    chosen = fills(generator, options, side, references=references)
     folders = {name: FolderOfResults(Path(folder)) for name, _, folder in (x.partition("=") for x in options.results)}
     networks = [LPIPS("alex"), LPIPS("vgg")]
     inception = [InceptionFeatures(options.inception)] if options.inception else []

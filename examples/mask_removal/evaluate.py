@@ -166,13 +166,13 @@ def main(arguments: list[str] | None = None) -> int:
         generator = load_model(options.model)
         if not isinstance(generator, InpaintGenerator):
             raise ValueError(f"{options.model}: expected an InpaintGenerator; got a {type(generator).__name__}.")
-        fills = fills_of(generator) | {"Telea": telea}
+        side = faces.faces[0].image.shape[-1]
+        fills = fills_of(generator, side) | {"Telea": telea}
         if unknown := set(options.methods or ()) - fills.keys():
             raise ValueError(f"--methods: {sorted(unknown)} unknown; there are {list(fills)}.")
         fills = {name: fill for name, fill in fills.items() if name in (options.methods or fills)}
         networks = [LPIPS("alex"), LPIPS("vgg")]
         reports = measure(faces.batches(), fills, networks, **faces.about)
-        side = faces.faces[0].image.shape[-1]
         print(f"{len(faces.positions)} of {len(faces.faces)} crops of people held out of training, {side} px.\n")
         print(summary_table(list(reports.values()), FIGURES))
         if "with reference" in reports:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from examples.mask_removal.one_line import EXPECTED, one_line
 from examples.mask_removal.onnx_inference import FILE_NAME, WEIGHTS_KEY, OnnxGenerator
-from examples.mask_removal.pipeline import MODEL_SIZE, WEIGHTS, load_generator
+from examples.mask_removal.painting import SIZES
+from examples.mask_removal.pipeline import WEIGHTS, load_generator
 from gatedinpaint.export import export_onnx
 
 _COMMAND = "python -m examples.mask_removal.export_onnx"
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         if output.exists() and not options.force:
             raise FileExistsError(f"{output}: exists already. Choose another --output, or pass --force.")
         about = {WEIGHTS_KEY: weights_hash(options.model)}
-        size = (MODEL_SIZE, MODEL_SIZE)
+        size = (SIZES[0], SIZES[0])
         export_onnx(load_generator(options.model), output, size=size, metadata=about, overwrite=options.force)
     except EXPECTED as error:
         print(f"export_onnx: {one_line(error)}", file=sys.stderr)

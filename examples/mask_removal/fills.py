@@ -7,18 +7,31 @@ import torch
 from torch import Tensor
 
 from examples.mask_removal.data import Batch
+from examples.mask_removal.painting import SIZES, paint_crop
 from gatedinpaint import InpaintGenerator, image_to_photo, photo_to_image
 
 Fill = Callable[[Batch], Tensor]
 """What a method makes of a batch: whole frames in [−1, 1], of which only the hole is used."""
 
 
-def fills_of(generator: InpaintGenerator) -> dict[str, Fill]:
-    """The stages of a generator by name; the batches they get come with references."""
+def fills_of(generator: InpaintGenerator, side: int = SIZES[0]) -> dict[str, Fill]:
+    """The ways of a generator by name, for crops of ``side`` pixels; the batches they get come with references."""
     fills: dict[str, Fill] = {"without reference": lambda batch: generator(*batch[:2]).refined}
     if generator.config["reference"]:
         fills["with reference"] = lambda batch: generator(*batch).refined
+        if side > SIZES[0]:
+            fills["in two passes"] = lambda batch: _in_two_passes(generator, batch)
     return fills | {"coarse only": lambda batch: generator(*batch[:2]).coarse}
+
+
+def _in_two_passes(generator: InpaintGenerator, batch: Batch) -> Tensor:
+    """As the pipeline fills photos without a reference."""
+    return torch.cat(
+        [
+            photo_to_image(paint_crop(generator, image_to_photo(image[None]), mask[0].numpy() > 0.5, size=len(mask[0])))
+            for image, mask in zip(batch.image, batch.mask, strict=True)
+        ]
+    )
 
 
 def telea(batch: Batch) -> Tensor:

@@ -1,6 +1,5 @@
 """The way of a photo: landmarks → hole → crop → warped reference → generator → back into the photo."""
 
-import functools
 import math
 import time
 from collections.abc import Iterator
@@ -8,14 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
 
+from examples.mask_removal.painting import SIZES, Painter, paint_crop, size_for
 from examples.mask_removal.photo_holes import LARGEST_CROP, MARGIN, chosen, faces_of, found_holes, given_holes
 from examples.mask_removal.reference import reference_channels
-from gatedinpaint import InpaintGenerator, image_to_photo, load_model, photo_to_image
+from gatedinpaint import InpaintGenerator, load_model
 from gatedinpaint.faces import (
     AlignedFace,
     Face,
@@ -30,8 +30,6 @@ from gatedinpaint.faces import (
 from gatedinpaint.image import check_photo
 
 WEIGHTS = Path(__file__).parent / "weights"
-MODEL_SIZE = 128
-"""Side of the crop that the default weights were trained on, in pixels."""
 
 
 class Origin(IntEnum):
@@ -42,16 +40,6 @@ class Origin(IntEnum):
     """In the hole, where the reference shows the same place of the face."""
     INVENTED = 2
     """In the hole, with nothing to go by but the rest of the photo and what faces look like."""
-
-
-class Painter(Protocol):
-    """A generator that is no PyTorch module, such as :class:`OnnxGenerator`."""
-
-    def paint(
-        self, crop: np.ndarray, hole: np.ndarray, reference: np.ndarray | None, known: np.ndarray | None
-    ) -> np.ndarray:
-        """The whole frame of a crop, uint8 (H, W, 3), from the crop, its hole, bool (H, W), and a warped reference."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +107,7 @@ def remove_mask(
     reference: np.ndarray | None = None,
     faces: Literal["masked", "all"] | int = "masked",
     hole: np.ndarray | None = None,
-    size: int = MODEL_SIZE,
+    size: int | None = None,
 ) -> Removal:
     """Replace the face masks that people wear in a photo by reconstructed faces.
 
@@ -132,7 +120,8 @@ def remove_mask(
             without the error; a number for that one face, 0 being the largest. A bare face is left alone.
         hole: fill these pixels instead of the face masks that are found, bool (H, W) of the photo's size; each
             connected part counts to the nearest face.
-        size: side in pixels of the crop that the generator sees, for an FFHQ-style square.
+        size: side in pixels of the crop that the generator sees, for an FFHQ-style square; by default that of
+            :data:`SIZES` which shows what the photo shows of the face.
 
     Raises:
         NoFaceError: no face in the photo or in the reference, or fewer than the number asks for.
@@ -169,14 +158,15 @@ def remove_mask(
             if not own.any():
                 continue
             scale = scale_to_hold(landmarks, own, largest=LARGEST_CROP)
-            aligned = align(photo, landmarks, size=round(size * scale), scale=scale)
+            side = size or size_for(_pixels(landmarks))
+            aligned = align(photo, landmarks, size=round(side * scale), scale=scale)
             mask = aligned.cover(own)
         warped, known = None, np.zeros(mask.shape, bool)
         if second is not None:
             with timer("warp the reference"):
                 warped, known = reference_channels(*second, aligned.photo, aligned.landmarks, mask)
         with timer("generator"):
-            generated = _generate(generator, aligned.photo, mask, warped, known, size=size)
+            generated = paint_crop(generator, aligned.photo, mask, warped, known, size=side)
         with timer("paste"):
             resolution = 1 / math.sqrt(np.linalg.det(aligned.matrix[:, :2]))
             window = paste_window(own, resolution)
@@ -191,39 +181,10 @@ def remove_mask(
     return Removal(result if filled else photo.copy(), filled_hole, origin, filled, timer.seconds)
 
 
-def _generate(
-    generator: InpaintGenerator | Painter,
-    crop: np.ndarray,
-    hole: np.ndarray,
-    warped: np.ndarray | None,
-    known: np.ndarray,
-    *,
-    size: int,
-) -> np.ndarray:
-    """The generator's whole frame, uint8 of the crop's size; what lies in the hole of the crop does not matter.
-
-    A crop that was enlarged to hold all of the hole has the face elsewhere than the crops of the training have it, and
-    there the generator smears. So its middle, which is such a crop, is filled by itself; the rest only as far as the
-    hole reaches out of it.
-    """
-    paint = functools.partial(_paint, generator) if isinstance(generator, torch.nn.Module) else generator.paint
-    start = (len(crop) - size) // 2
-    middle = np.s_[start : start + size, start : start + size]
-    beyond = hole.copy()
-    beyond[middle] = False
-    frame = paint(crop, hole, warped, known) if beyond.any() else crop.copy()
-    frame[middle] = paint(crop[middle], hole[middle], None if warped is None else warped[middle], known[middle])
-    return frame
-
-
-def _paint(
-    generator: InpaintGenerator, crop: np.ndarray, hole: np.ndarray, warped: np.ndarray | None, known: np.ndarray
-) -> np.ndarray:
-    inputs = [photo_to_image(crop), torch.from_numpy(hole).float()[None, None]]
-    if warped is not None:
-        inputs += [photo_to_image(warped), torch.from_numpy(known).float()[None, None]]
-    device = next(generator.parameters()).device
-    return image_to_photo(generator(*(x.to(device) for x in inputs)).refined)
+def _pixels(landmarks: np.ndarray) -> float:
+    """Side in the photo of the FFHQ-style square around a face."""
+    matrix = align(np.zeros((2, 2, 3), np.uint8), landmarks, size=SIZES[0]).matrix
+    return SIZES[0] / math.sqrt(np.linalg.det(matrix[:, :2]))
 
 
 class _Timer:

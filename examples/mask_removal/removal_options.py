@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from examples.mask_removal.pipeline import MODEL_SIZE, WEIGHTS
+from examples.mask_removal.painting import SIZES
+from examples.mask_removal.pipeline import WEIGHTS
 
 LEAST = 0.4
 """Smallest face that is looked for closely, as a share of the largest; smaller ones count where a glance shows them."""
@@ -120,9 +121,9 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--size",
         type=_positive,
-        default=MODEL_SIZE,
         metavar="PIXELS",
-        help=f"side of the crops that the model was trained on (default: {MODEL_SIZE}, that of the default model)",
+        help="side of the crops that the model was trained on (default: those of the default model, "
+        f"{' or '.join(map(str, SIZES))} by how large the face is in the photo)",
     )
     network.add_argument(
         "--engine",

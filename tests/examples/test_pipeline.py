@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from examples.mask_removal.painting import SIZES, paint_crop
 from examples.mask_removal.photo_holes import MARGIN
-from examples.mask_removal.pipeline import MODEL_SIZE, WEIGHTS, Origin, _generate, load_default, remove_mask
+from examples.mask_removal.pipeline import WEIGHTS, Origin, load_default, remove_mask
 from examples.mask_removal.reference import LEAST_CONFIDENCE, reference_channels
 from examples.mask_removal.views import View, seen_otherwise
 from gatedinpaint import InpaintGenerator
@@ -101,8 +102,8 @@ def test_nothing_of_the_face_mask_reaches_the_generator(masked: np.ndarray, land
     repainted = np.where(mask[..., None], np.array([255, 0, 255], np.uint8), first.aligned.photo)
     nowhere = np.zeros(mask.shape, bool)
     with torch.inference_mode():
-        as_it_is = _generate(generator, first.aligned.photo, mask, None, nowhere, size=MODEL_SIZE)
-        assert np.array_equal(_generate(generator, repainted, mask, None, nowhere, size=MODEL_SIZE), as_it_is)
+        as_it_is = paint_crop(generator, first.aligned.photo, mask, None, nowhere, size=SIZES[0])
+        assert np.array_equal(paint_crop(generator, repainted, mask, None, nowhere, size=SIZES[0]), as_it_is)
 
 
 def test_a_crop_enlarged_for_its_hole_is_filled_in_the_frame_of_training(photo: np.ndarray) -> None:
@@ -112,11 +113,11 @@ def test_a_crop_enlarged_for_its_hole_is_filled_in_the_frame_of_training(photo: 
     middle = np.s_[8:136, 8:136]
     nowhere = np.zeros_like(hole)
     with torch.inference_mode():
-        alone = _generate(generator, crop[middle], hole[middle], None, nowhere[middle], size=MODEL_SIZE)
-        whole = _generate(generator, crop, hole, None, nowhere, size=MODEL_SIZE)
+        alone = paint_crop(generator, crop[middle], hole[middle], None, nowhere[middle], size=SIZES[0])
+        whole = paint_crop(generator, crop, hole, None, nowhere, size=SIZES[0])
         assert np.array_equal(whole[middle], alone)
         hole[130:142, 60:80] = True  # reaches out of the middle: there the whole crop serves
-        reaching = _generate(generator, crop, hole, None, nowhere, size=MODEL_SIZE)
+        reaching = paint_crop(generator, crop, hole, None, nowhere, size=SIZES[0])
     assert not np.array_equal(reaching[136:], crop[136:])
     assert np.array_equal(whole[136:], crop[136:])
 

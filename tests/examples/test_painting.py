@@ -1,0 +1,82 @@
+"""How a crop is painted."""
+
+import numpy as np
+import pytest
+import torch
+
+from examples.mask_removal.data import Batch
+from examples.mask_removal.fills import fills_of
+from examples.mask_removal.painting import SIZES, paint_crop, size_for
+from gatedinpaint import InpaintGenerator, photo_to_image
+
+SMALL, LARGE = SIZES
+
+
+class Recorder:
+    """Paints its hole in one colour, and remembers what it was shown."""
+
+    reference = True
+
+    def __init__(self) -> None:
+        self.seen: list[tuple] = []
+
+    def paint(
+        self, crop: np.ndarray, hole: np.ndarray, warped: np.ndarray | None, known: np.ndarray | None
+    ) -> np.ndarray:
+        self.seen.append((crop, hole, warped, known))
+        return np.full_like(crop, 200)
+
+
+@pytest.fixture
+def crop() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 100, (LARGE, LARGE, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def hole() -> np.ndarray:
+    hole = np.zeros((LARGE, LARGE), bool)
+    hole[121:200, 61:180] = True
+    return hole
+
+
+def test_the_first_pass_is_the_reference_of_the_second(crop: np.ndarray, hole: np.ndarray) -> None:
+    painter = Recorder()
+    paint_crop(painter, crop, hole, size=LARGE)
+    (small, small_hole, *nothing), (large, large_hole, warped, known) = painter.seen
+    assert small.shape == (SMALL, SMALL, 3) and nothing == [None, None]
+    assert np.array_equal(small_hole, hole.reshape(SMALL, 2, SMALL, 2).any((1, 3)))  # what a pixel of the hole touches
+    assert np.array_equal(large, crop) and np.array_equal(large_hole, hole)
+    assert known[hole].all() and 1 < known.sum() / hole.sum() < 1.3
+    inside = np.zeros_like(hole)
+    inside[124:197, 64:177] = True
+    assert (warped[inside] == 200).all() and not warped[~known].any()
+
+
+def test_one_pass_serves_where_there_is_a_reference_or_no_place_for_one(crop: np.ndarray, hole: np.ndarray) -> None:
+    painter = Recorder()
+    paint_crop(painter, crop, hole, crop, ~hole, size=LARGE)
+    assert len(painter.seen) == 1 and painter.seen[0][2] is not None
+    painter.reference = False
+    paint_crop(painter, crop, hole, size=LARGE)
+    paint_crop(painter, crop[:SMALL, :SMALL], hole[:SMALL, :SMALL], size=SMALL)
+    assert [seen[2] for seen in painter.seen[1:]] == [None, None]
+
+
+def test_nothing_in_the_hole_is_seen_in_either_pass(crop: np.ndarray, hole: np.ndarray) -> None:
+    generator = InpaintGenerator(2).eval()
+    repainted = np.where(hole[..., None], np.array([255, 0, 255], np.uint8), crop)
+    first, second = (paint_crop(generator, picture, hole, size=LARGE) for picture in (crop, repainted))
+    assert np.array_equal(first[hole], second[hole])
+
+
+def test_the_evaluation_fills_as_the_pipeline_does(crop: np.ndarray, hole: np.ndarray) -> None:
+    generator = InpaintGenerator(2).eval()
+    assert "in two passes" not in fills_of(generator)
+    mask = torch.from_numpy(hole).float()[None, None]
+    batch = Batch(photo_to_image(crop), mask, photo_to_image(crop), mask)
+    filled = fills_of(generator, LARGE)["in two passes"](batch)
+    assert torch.equal(filled, photo_to_image(paint_crop(generator, crop, hole, size=LARGE)))
+
+
+def test_the_larger_crop_is_for_faces_that_have_pixels_for_it() -> None:
+    assert [size_for(pixels) for pixels in (60, 128, 170, 190, 2000)] == [SMALL, SMALL, SMALL, LARGE, LARGE]
