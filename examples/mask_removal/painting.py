@@ -12,7 +12,7 @@ from gatedinpaint import InpaintGenerator, image_to_photo, photo_to_image
 
 SIZES = (128, 256)
 """Sides of an FFHQ-style crop, in pixels, that the default weights were trained on."""
-_WORTH_IT = 1.4
+_WORTH_IT = 1.3
 """Pixels of the photo to one of the smaller crop from which on the larger one shows more."""
 _MARGIN = 0.016
 """How far a first pass is shown around the hole, as a share of the side."""

@@ -79,4 +79,4 @@ def test_the_evaluation_fills_as_the_pipeline_does(crop: np.ndarray, hole: np.nd
 
 
 def test_the_larger_crop_is_for_faces_that_have_pixels_for_it() -> None:
-    assert [size_for(pixels) for pixels in (60, 128, 170, 190, 2000)] == [SMALL, SMALL, SMALL, LARGE, LARGE]
+    assert [size_for(pixels) for pixels in (60, 128, 160, 170, 2000)] == [SMALL, SMALL, SMALL, LARGE, LARGE]
