@@ -140,6 +140,7 @@ def _plainly(generator: nn.Module, discriminator: nn.Module, vgg: nn.Module, bat
             "total_variation": total_variation_loss(filled),
             "contrastive": info_nce_loss(*output.embedding.chunk(2), temperature=config.temperature),
             "lpips": torch.zeros(()),
+            "lpips_vgg": torch.zeros(()),
         }
         pictures = [x.clamp(-1.05, 1.05) for x in (filled, output.refined)]
         for name, loss in (("perceptual", perceptual_loss), ("style", style_loss)):

@@ -167,7 +167,15 @@ def test_one_command_writes_table_plot_and_pictures(
     results = json.loads(output.read_text("utf-8"), parse_constant=pytest.fail)
     first, few, by_ratio = results["tables"]
     assert list(first["methods"]) == [
-        *("ours, without reference", "ours, coarse only", "Telea", "Navier-Stokes", "biharmonic", "theirs"),
+        *(
+            "ours, without reference",
+            "ours, in two passes",
+            "ours, coarse only",
+            "Telea",
+            "Navier-Stokes",
+            "biharmonic",
+            "theirs",
+        ),
     ]
     assert "Fréchet distance (_colour)" in first["methods"]["Telea"]
     assert not any(name.startswith("Fréchet") for name in few["methods"]["Telea"])
