@@ -232,7 +232,7 @@ def small() -> Config:
 
 
 def small_finish() -> Config:
-    """The end of :func:`small`, from its generator: on a set of 256-pixel crops, of which most steps see half the size.
+    """The end of :func:`small`, from its generator: on a set of 256-pixel crops, at half size in every other step.
 
     Faces stand out of place, remains of face masks around the hole, and LPIPS over VGG-16 joins that over AlexNet.
     Without the clipped gradient such a run once diverged.
