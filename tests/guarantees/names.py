@@ -17,7 +17,7 @@ _WITHOUT_GRADIENT = {
         *("FaceLandmarker", "align", "as_photo", "check_photo", "draw_face_mask", "face_height", "face_mask_hole"),
         *("find_face_landmarker_model", "find_face_mask", "head_pose", "kmeans", "landmarks_from", "mask_polygon"),
         *("mirror_landmarks", "paste", "paste_window", "polygon_hole", "read_exif", "read_photo", "scale_to_hold"),
-        *("segment_face_mask", "warp_reference", "write_photo"),
+        *("segment_face_mask", "uncover_landmarks", "warp_reference", "write_photo"),
     ),
     "between bytes and floats": ("image_to_photo", "photo_to_image"),
     "draws its own result": ("box_mask", "free_form_mask", "init_weights", "irregular_mask"),
