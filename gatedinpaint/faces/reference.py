@@ -112,6 +112,7 @@ def warp_reference(
         raise ValueError(f"regularization must be 0 or more; got {regularization}.")
     target, hole = _check_target(target, hole, size)
 
+    reference, theirs = _around_face(reference, theirs)
     shrink = face_height(ours) / face_height(theirs)
     if shrink < 1:
         height, width = (max(1, round(side * shrink)) for side in reference.shape[:2])
@@ -141,6 +142,17 @@ def warp_reference(
     photo, known, trust = np.zeros((*size, 3), np.uint8), np.zeros(size, bool), np.zeros(size, np.float32)
     photo[window], known[window], trust[window] = warped, seen, confidence
     return WarpedReference(photo, known, trust, face_map.method, face_map.folded)
+
+
+def _around_face(reference: Photo, landmarks: NDArray[np.float64]) -> tuple[Photo, NDArray[np.float64]]:
+    """Cut out the face with a face's height around it, and move its landmarks along: no more is ever looked at."""
+    margin = face_height(landmarks)
+    left, top = np.maximum(0, np.floor(landmarks.min(0) - margin)).astype(int)
+    right, bottom = np.maximum(0, np.ceil(landmarks.max(0) + margin)).astype(int) + 1
+    cut = reference[top:bottom, left:right]
+    if not cut.size:  # a face outside of the photo
+        return reference, landmarks
+    return cut, landmarks - [left, top]
 
 
 def _check_target(target: Photo | None, hole: Hole | None, size: tuple[int, int]) -> tuple[Photo | None, Hole | None]:
