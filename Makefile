@@ -42,10 +42,16 @@ docs: $(VENV)/.system $(VENV)/.docs $(VENV)/.demo  ## Build the documentation in
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python docs/_build/check_site.py site
 
-bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET, a training set, quality as well
+bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET and DATA256=SET, training sets, quality as well
 	$(BIN)/python -m benchmarks.speed
+ifdef DATA256
+	$(BIN)/python -m benchmarks.quality --data "$(DATA256)" --limit 160 --prior-images 0 \
+	  --output benchmarks/results/quality-256.json --pictures out/quality-256
+endif
 ifdef DATA
 	$(BIN)/python -m benchmarks.quality --data "$(DATA)"
+	$(BIN)/python -m benchmarks.released_recipe --data "$(DATA)" --minutes 24 --clock cpu \
+	  --output benchmarks/results/released_recipe.md
 else
 	@echo "Quality was not measured: it needs faces. make bench DATA=SET, with a set written by" \
 	      "python -m examples.mask_removal.prepare PHOTOS --output SET --size 128"

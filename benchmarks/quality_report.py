@@ -20,8 +20,9 @@ _NOT_COMPARABLE = (
 )
 
 
-def markdown(results: dict[str, Any], *, weights: str | None = None) -> str:
-    """All tables. ``weights`` is the checksum of the shipped network, to say so when another one was measured."""
+def markdown(results: dict[str, Any], *, weights: str | None = None, papers: bool = True) -> str:
+    """All tables, and with ``papers`` the paper's. ``weights`` is the checksum of the shipped network, to say
+    so when another one was measured."""
     lines = []
     if weights is not None and weights != results["model"]:
         lines += ["!!! warning", "    Measured with other weights than those that are shipped now.", ""]
@@ -30,18 +31,19 @@ def markdown(results: dict[str, Any], *, weights: str | None = None) -> str:
         lines += [f"*{note}*\n" for note in part.get("notes", ())]
     for title, text in results.get("texts", {}).items():
         lines += [f"**{title}**", "", text, ""]
-    lines += ["**Table 1 of the paper, as printed**", "", *_papers_table(), "", f"*{_NOT_COMPARABLE}*", ""]
+    if papers:
+        lines += ["**Table 1 of the paper, as printed**", "", *_papers_table(), "", f"*{_NOT_COMPARABLE}*", ""]
     about = results["manifest"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     lines.append(f"`{about['command']}`; Python {about['python']}, {versions}; data {results['data'][:16]}….")
     return "\n".join(lines)
 
 
-def page(path: Path, weights: str | None = None) -> str:
+def page(path: Path, weights: str | None = None, *, papers: bool = True) -> str:
     """What the documentation shows: the tables of ``path``, or that there are none."""
     if not path.is_file():
         return NOT_MEASURED
-    return markdown(json.loads(path.read_text(encoding="utf-8")), weights=weights)
+    return markdown(json.loads(path.read_text(encoding="utf-8")), weights=weights, papers=papers)
 
 
 def _table(methods: dict[str, dict[str, Any]]) -> list[str]:

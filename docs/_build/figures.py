@@ -16,8 +16,7 @@ from typing import Any
 DRAW = Path(__file__).parent / "draw"
 WEIGHTS = Path(__file__).parents[2] / "examples/mask_removal/weights/model.safetensors"
 FIGURES = Path(__file__).parents[1] / "assets" / "generated"
-SPEED = Path(__file__).parents[2] / "benchmarks/results/speed.png"
-QUALITY = Path(__file__).parents[2] / "benchmarks/results/quality.json"
+RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 
 
 def on_pre_build(config: Any) -> None:
@@ -35,20 +34,22 @@ def on_pre_build(config: Any) -> None:
             for figure in figures:
                 shutil.move(Path(folder) / figure.name, figure)
     FIGURES.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(SPEED, FIGURES / SPEED.name)
-    write_quality()
+    shutil.copyfile(RESULTS / "speed.png", FIGURES / "speed.png")
+    write_quality("quality")
+    write_quality("quality-256", papers=False)
 
 
-def write_quality() -> None:
-    """The tables of the quality benchmark, from its JSON file, as text that the page includes."""
-    sys.path.insert(0, str(QUALITY.parents[2]))
+def write_quality(name: str, *, papers: bool = True) -> None:
+    """The tables of a run of the quality benchmark, from its JSON file, as text that the page includes."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     from benchmarks.quality_report import page
 
-    text = page(QUALITY, hashlib.sha256(WEIGHTS.read_bytes()).hexdigest())
-    if (plot := QUALITY.with_suffix(".png")).is_file():
+    results = RESULTS / f"{name}.json"
+    text = page(results, hashlib.sha256(WEIGHTS.read_bytes()).hexdigest(), papers=papers)
+    if (plot := results.with_suffix(".png")).is_file():
         shutil.copyfile(plot, FIGURES / plot.name)
         text += f"\n\n![PSNR in the hole and LPIPS of every method](assets/generated/{plot.name})\n"
-    (FIGURES / "quality.txt").write_text(text, encoding="utf-8")
+    (FIGURES / f"{name}.txt").write_text(text, encoding="utf-8")
 
 
 def load(script: Path) -> ModuleType:

@@ -203,24 +203,27 @@ def test_documentation_shows_what_the_file_holds(tmp_path: Path, monkeypatch: py
     assert spec and spec.loader
     figures = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(figures)
-    monkeypatch.setattr(figures, "QUALITY", tmp_path / "results" / "run" / "quality.json")
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(figures, "FIGURES", tmp_path)
-    figures.write_quality()
+    figures.write_quality("quality")
     assert (tmp_path / "quality.txt").read_text("utf-8") == quality_report.NOT_MEASURED
     manifest = {"versions": {"torch": "2"}, "python": "3", "command": "-m benchmarks.quality"}
     tables = [
         {"title": "all", "methods": {"Telea": {"PSNR hole": [14.5, 14.0, 15.25], "Fréchet": 99.5}}, "notes": ["few"]}
     ]
     results = {"model": "", "data": "0" * 64, "tables": tables, "texts": {}, "manifest": manifest}
-    figures.QUALITY.parent.mkdir(parents=True)
-    figures.QUALITY.write_text(json.dumps(results))
-    figures.QUALITY.with_suffix(".png").write_bytes(b"picture")
-    figures.write_quality()
+    figures.RESULTS.mkdir()
+    (figures.RESULTS / "quality.json").write_text(json.dumps(results))
+    (figures.RESULTS / "quality.png").write_bytes(b"picture")
+    figures.write_quality("quality")
     text = (tmp_path / "quality.txt").read_text("utf-8")
     assert "| Telea | 14.50 (14.00–15.25) | 99.50 |" in text
     assert "other weights than those that are shipped" in text
     assert "(assets/generated/quality.png)" in text
+    assert "Table 1 of the paper" in text
     assert (tmp_path / "quality.png").read_bytes() == b"picture"
+    figures.write_quality("quality", papers=False)
+    assert "Table 1 of the paper" not in (tmp_path / "quality.txt").read_text("utf-8")
 
 
 def test_page_without_results_says_how_to_get_them(tmp_path: Path) -> None:
