@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_fill_holes
 
 from examples.mask_removal.painting import SIZES, paint_crop
 from examples.mask_removal.photo_holes import MARGIN
@@ -16,6 +17,7 @@ from gatedinpaint.faces import (
     Landmarker,
     MaskNotFoundError,
     NoFaceError,
+    WarpedReference,
     draw_face_mask,
     face_height,
     landmarks_from,
@@ -166,9 +168,24 @@ def test_the_reference_is_left_out_where_it_is_unsure(photo: np.ndarray, landmar
     second, moved = seen_otherwise(photo, landmarks, View(mirrored=True, turn=0.3))
     warped, known = reference_channels(second, moved, photo, landmarks, hole)
     sure = warp_reference(second, moved, landmarks, photo.shape[:2], target=photo, hole=hole)
-    assert known.any() and not known[sure.confidence <= LEAST_CONFIDENCE].any()
+    trusted = sure.known & (sure.confidence > LEAST_CONFIDENCE)
+    assert np.array_equal(known, binary_fill_holes(trusted) & sure.known)
     assert (sure.known & ~known).any()
     assert not warped[~known].any() and np.array_equal(warped[known], sure.photo[known])
+
+
+def test_the_reference_has_no_gap_where_it_is_surrounded(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, confidence = np.zeros((64, 64), bool), np.ones((64, 64), np.float32)
+    known[8:56, 8:56] = True
+    known[28:30, 28:30] = False  # does not show the face
+    confidence[20:40, 20:40] = LEAST_CONFIDENCE / 2  # surrounded
+    confidence[44:60, 44:60] = LEAST_CONFIDENCE / 2  # at the border
+    warped = WarpedReference(np.full((64, 64, 3), 9, np.uint8), known, confidence, method="spline", folded=False)
+    monkeypatch.setattr("examples.mask_removal.reference.warp_reference", lambda *_, **__: warped)
+    _, shown = reference_channels(photo, np.zeros((478, 2)), photo, np.zeros((478, 2)), np.zeros((64, 64), bool))
+    expected = known.copy()
+    expected[44:, 44:] = False
+    assert np.array_equal(shown, expected)
 
 
 def test_asking_for_what_is_not_there(
