@@ -99,10 +99,15 @@ def check_equal(forms: Mapping[str, Form], *, tolerance: float) -> None:
 def interleaved(
     forms: Mapping[str, Callable[[], object]], *, repeats: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
-    """Median seconds of each form, after one warm-up each; they take turns, so that a disturbance meets them all."""
+    """Median seconds of each form, after one warm-up each; they take turns, so that a disturbance meets them all.
+
+    A pause before each: the threads of NumPy's matrix products spin on for some 25 ms after their last one, and would
+    take a core from the next form.
+    """
     times: dict[str, list[float]] = {name: [] for name in forms}
     for repeat in range(repeats + 1):
         for name, run in forms.items():
+            time.sleep(0.05)
             start = clock()
             run()
             if repeat > 0:

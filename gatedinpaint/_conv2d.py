@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +14,26 @@ from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
 
 _mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
 
-# Costs in multiplications of a plain convolution, estimated with AVX-512; `python -m benchmarks.filtering` prints what
-# they decide. Those in products of matrices are dearer; channels cost two transforms; a filter not kept costs one.
-_PER_PRODUCT = 1.9
-_PER_CHANNEL = 68.0
-_PER_FILTER = 3000.0
+
+class _Costs(NamedTuple):
+    """Costs of minimal filtering in multiplications of a plain convolution.
+
+    Estimated with AVX-512; ``python -m benchmarks.filtering`` prints what they decide.
+    """
+
+    product: float
+    """A multiplication in a product of matrices, which runs at a lower rate."""
+    channel: float
+    """A number transformed there and back."""
+    filter: float
+    """A weight transformed and read."""
+    kept_filter: float
+    """A weight transformed beforehand, and read."""
+
+
+_ONE_THREAD = _Costs(2.0, 75.0, 3000.0, 500.0)
+# Threads share a plain convolution better than small products.
+_MORE_THREADS = _Costs(2.6, 45.0, 4200.0, 500.0)
 _WORTH_IT = 0.95
 
 
@@ -125,6 +141,7 @@ class Conv2d(nn.Conv2d):
             return False
         if not (_is_plain(x) and _is_plain(weight)):
             return False
+        _keep_freed_memory()
         return mode == "always" or self._is_faster(x)
 
     def _is_faster(self, x: Tensor) -> bool:
@@ -132,9 +149,9 @@ class Conv2d(nn.Conv2d):
         height, width = (side + 2 * padding - 2 * dilation for side in x.shape[2:])
         tiles = x.shape[0] * dilation**2 * -(-height // (4 * dilation)) * -(-width // (4 * dilation))
         products, channels = self.in_channels * self.out_channels, self.in_channels + self.out_channels
-        fewer = tiles * 36 * (_PER_PRODUCT * products + _PER_CHANNEL * channels)
-        if not self.keeps_filters:
-            fewer += _PER_FILTER * products
+        costs = _ONE_THREAD if torch.get_num_threads() == 1 else _MORE_THREADS
+        fewer = tiles * 36 * (costs.product * products + costs.channel * channels)
+        fewer += products * (costs.kept_filter if self.keeps_filters else costs.filter)
         return fewer < _WORTH_IT * x.shape[0] * height * width * 9 * products
 
 
@@ -143,6 +160,17 @@ def keep_filters(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, Conv2d):
             module.keeps_filters = True
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let the C library keep what it frees for the next layer, up to 64 MB, once per process.
+
+    glibc gives memory beyond a threshold back to the system at once, and the system clears every page anew: a third of
+    the time of a large layer. The threshold rises to the largest block that was freed, of at most 32 MiB: this one is
+    never touched. It does nothing where another C library, or ``MALLOC_TRIM_THRESHOLD_``, decides.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8, device="cpu")
 
 
 def _is_plain(x: Tensor) -> bool:

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # and infinity
-# Tiles · channels transformed at once: their numbers, 5 MB, stay in the processor's cache.
-_BLOCK = 2**15
+# Tiles worked on together: enough for every filter that is read, few enough to stay in the processor's cache.
+_TOGETHER = 256
 
 
 def filtered_conv2d(
@@ -89,9 +89,8 @@ class _Tiling(NamedTuple):
     def parts(self) -> Iterator[tuple[slice, slice]]:
         """Samples and rows of tiles that are worked on together."""
         in_row = self.columns * self.dilation**2
-        together = _BLOCK // self.channels
-        rows = max(1, min(self.rows, together // in_row))
-        samples = max(1, together // (in_row * rows)) if rows == self.rows else 1
+        rows = max(1, min(self.rows, _TOGETHER // in_row))
+        samples = max(1, _TOGETHER // (in_row * rows)) if rows == self.rows else 1
         for sample, row in product(range(0, self.batch, samples), range(0, self.rows, rows)):
             yield slice(sample, sample + samples), slice(row, row + rows)
 
@@ -118,7 +117,8 @@ class _Tiling(NamedTuple):
         """Memory for the numbers of a part; to ask for it anew at every step costs as much as a transform."""
         samples, rows = next(self.parts())
         tiles = min(samples.stop, self.batch) * min(rows.stop, self.rows) * self.columns * self.dilation**2
-        return like.new_empty(count, 36 * tiles * self.channels).unbind()
+        # One by one: glibc maps what is beyond 32 MiB anew at every call.
+        return tuple(like.new_empty(36 * tiles * self.channels) for _ in range(count))
 
 
 def _tiling(x: Tensor, weight: Tensor, padding: int, dilation: int) -> tuple[_Tiling, tuple[int, int]]:
@@ -130,14 +130,18 @@ def _tiling(x: Tensor, weight: Tensor, padding: int, dilation: int) -> tuple[_Ti
 
 def _transform(matrix: Tensor, tiles: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """``matrix`` · tile · ``matrix``ᵀ for tiles (k, k, ...) and a matrix (n, k): (n, n, ...), in the memory of a."""
-    n, k = matrix.shape
-    count = tiles[0, 0].numel()
-    gathered = a[: k * k * count].view(tiles.shape)
+    gathered = a[: tiles.numel()].view(tiles.shape)
     if gathered.data_ptr() != tiles.data_ptr():
         gathered.copy_(tiles)
-    rows = torch.mm(matrix, gathered.view(k, -1), out=b[: n * k * count].view(n, -1)).view(n, k, count)
-    both = torch.bmm(matrix.expand(n, n, k), rows, out=a[: n * n * count].view(n, n, count))
-    return both.view(n, n, *tiles.shape[2:])
+    both = _rows(matrix, _rows(matrix, gathered.flatten(2), b), a)
+    return both.view(*both.shape[:2], *tiles.shape[2:])
+
+
+def _rows(matrix: Tensor, tiles: Tensor, out: Tensor) -> Tensor:
+    """(``matrix`` · tile)ᵀ for tiles (k, m, ·): (m, n, ·). One product for each of m, which threads can share."""
+    (n, k), (m, count) = matrix.shape, tiles.shape[1:]
+    result = out[: m * n * count].view(m, n, count)
+    return torch.bmm(matrix.expand(m, n, k), tiles.transpose(0, 1), out=result)
 
 
 def _times(tiles: Tensor, filters: Tensor, out: Tensor) -> Tensor:

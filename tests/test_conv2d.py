@@ -1,7 +1,11 @@
 """When our Conv2d multiplies less, and when it must not."""
 
 import copy
+import os
 import pickle
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -103,6 +107,37 @@ def test_only_where_it_is_faster() -> None:
             with minimal_filtering("never"):
                 plain = multiplications(lambda layer=layer, x=x: layer(x))
         assert (auto < plain) is less
+
+
+def test_more_threads_share_a_plain_convolution_better() -> None:
+    layer, x, threads = Conv2d(256, 512, 3, padding=1), torch.randn(1, 256, 32, 32), torch.get_num_threads()
+    counts = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            with torch.no_grad():
+                counts.append(multiplications(lambda: layer(x)))
+    finally:
+        torch.set_num_threads(threads)
+    assert counts[0] < counts[1] == 2 * 9 * 256 * 512 * 32**2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc does with freed memory")
+def test_freed_memory_stays_for_the_next_layer() -> None:
+    code = """
+import resource, torch
+from gatedinpaint._conv2d import Conv2d
+layer, x = Conv2d(32, 64, 3, padding=1), torch.randn(1, 32, 128, 128)
+for _ in range(3):
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    with torch.no_grad():
+        y = layer(x) + layer(x)
+    del y
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    assert int(done.stdout) < 100  # one map of 4 MB has 1,024 pages
 
 
 def test_what_is_changed_afterwards_counts() -> None:

@@ -137,9 +137,17 @@ class FeatureStatistics:
             return folded
         rows = torch.cat(self._rows)
         mean = rows.mean(dim=0)
-        # NumPy sees that both factors are one array, and computes half of the symmetric product.
-        centred = rows.sub_(mean).numpy()
-        return _joined(folded, (len(rows), mean, torch.from_numpy(centred.T @ centred)))
+        return _joined(folded, (len(rows), mean, _scatter(rows.sub_(mean))))
+
+
+def _scatter(rows: Tensor, *, block: int = 128) -> Tensor:
+    """rowsᵀ · rows, of which little more than the lower half is multiplied: the rest is its mirror image."""
+    result = rows.new_empty(rows.shape[1], rows.shape[1])
+    for first in range(0, rows.shape[1], block):
+        columns = slice(first, first + block)
+        result[first:, columns] = rows[:, first:].T @ rows[:, columns]
+        result[columns, first + block :] = result[first + block :, columns].T
+    return result
 
 
 def _joined(first: tuple[int, Tensor, Tensor], second: tuple[int, Tensor, Tensor]) -> tuple[int, Tensor, Tensor]:
