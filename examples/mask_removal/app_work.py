@@ -12,7 +12,7 @@ from PIL import Image
 from examples.mask_removal.pipeline import Origin, Removal, remove_mask
 from examples.mask_removal.remove import ORIGIN_COLOURS
 from gatedinpaint import InpaintGenerator, PhotoError, read_photo
-from gatedinpaint.faces import Face, Landmarker, MaskNotFoundError, NoFaceError, face_height, find_face_mask
+from gatedinpaint.faces import Face, Landmarker, MaskNotFoundError, NoFaceError, face_height
 
 MOST_BYTES = 30_000_000
 """Largest file that is taken."""
@@ -20,8 +20,6 @@ MOST_PIXELS = 50_000_000
 """Largest photo that is decoded."""
 SIDE = 1280
 """Longer side in pixels of what is shown on the page; the download has the photo's own size."""
-
-_MASKED_TOO = " The second photo seems to show a face mask as well; choose one without."
 
 _one_at_a_time = threading.Lock()  # decoding 50 megapixels takes 150 MB
 
@@ -103,17 +101,7 @@ def answer(
     close = [window] if window[2] * window[3] < 0.7 * width * height else []
     parts = [*close, (0, 0, width, height)]
     views = [_view(name, photo, removal, part) for name, part in zip(names[-len(parts) :], parts, strict=True)]
-    message = summary(removal) + ("" if reference is None or _is_bare(reference, landmarker) else _MASKED_TOO)
-    return Answer(message, views, png(removal.photo), window=window, **_canvas(photo, removal.hole, window))
-
-
-def _is_bare(photo: np.ndarray, landmarker: Landmarker) -> bool:
-    """Whether the largest face of a photo wears no face mask."""
-    try:
-        find_face_mask(photo, landmarker.detect(photo)[0].landmarks)
-    except MaskNotFoundError:
-        return True
-    return False
+    return Answer(summary(removal), views, png(removal.photo), window=window, **_canvas(photo, removal.hole, window))
 
 
 def summary(removal: Removal) -> str:

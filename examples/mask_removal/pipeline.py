@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from examples.mask_removal.bare_reference import bare_landmarks
 from examples.mask_removal.painting import SIZES, Painter, paint_crop, size_for
 from examples.mask_removal.photo_holes import LARGEST_CROP, MARGIN, chosen, faces_of, found_holes, given_holes
 from examples.mask_removal.reference import reference_channels
@@ -115,7 +116,7 @@ def remove_mask(
         photo: uint8 RGB (H, W, 3).
         generator: in eval mode; with reference channels when ``reference`` is given.
         landmarker: finds the faces, as many as it was made for.
-        reference: another photo of the same person without a mask, uint8 RGB of any size; its largest face serves.
+        reference: another photo of the same person without a face mask, uint8 RGB of any size; its largest face serves.
         faces: ``"masked"`` for every face that wears a face mask, an error if none does; ``"all"`` for the same
             without the error; a number for that one face, 0 being the largest. A bare face is left alone.
         hole: fill these pixels instead of the face masks that are found, bool (H, W) of the photo's size; each
@@ -126,8 +127,8 @@ def remove_mask(
     Raises:
         NoFaceError: no face in the photo or in the reference, or fewer than the number asks for.
         MaskNotFoundError: faces, but no face mask on what was asked for.
-        ValueError: a reference for several people; a hole that is empty, of another size than the photo, or far from
-            every face.
+        ValueError: a reference for several people, or one with a face mask; a hole that is empty, of another size than
+            the photo, or far from every face.
     """
     photo = check_photo(photo)
     timer = _Timer()
@@ -146,8 +147,7 @@ def remove_mask(
                 "Choose one: 0 is the largest, then 1, …"
             )
         with timer("landmarks"):
-            reference = check_photo(reference, name="reference")
-            second = reference, faces_of(landmarker, reference, "reference")[0].landmarks
+            second = reference, bare_landmarks(reference, landmarker)
 
     result, filled_hole = photo, np.zeros(photo.shape[:2], bool)
     origin = np.full(photo.shape[:2], Origin.ORIGINAL, np.uint8)

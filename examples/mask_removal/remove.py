@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from examples.mask_removal.bare_reference import bare_landmarks
 from examples.mask_removal.export_onnx import load_exported
 from examples.mask_removal.one_line import EXPECTED, one_line
 from examples.mask_removal.own_hole import read_hole
@@ -90,6 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _work(jobs: list[Job], options: argparse.Namespace, *, several: bool) -> Iterator[PhotoReport]:
     reference = read_photo(options.reference) if options.reference else None
     tools = _tools(options)
+    if several and reference is not None:
+        bare_landmarks(reference, tools[1])  # what is wrong with it is said once, not for every photo
     for job in jobs:
         try:
             if several and job.output.exists() and not options.force:

@@ -32,11 +32,13 @@ class FaceMask:
     hole: Hole
     """bool (H, W), True on the face mask."""
     quality: float
-    """0 to 1: how clearly the face mask stands out, by the contrast across its upper edge, the share of its colours
-    that the bare skin does not have, and whether no lips are visible; times how plausible the outline found is: face
-    masks are nearly convex, and all that lies inside has their colours."""
+    """0 to 1: ``clarity`` times how plausible the outline found is: face masks are nearly convex, and all that lies
+    inside has their colours."""
     source: Literal["segmentation", "polygon"]
     """What ``hole`` is: the pixels found, or :func:`mask_polygon` because they could not be trusted."""
+    clarity: float
+    """0 to 1: how clearly a face mask stands out, by the contrast across its upper edge, the share of its colours that
+    the bare skin does not have, and whether no lips are visible."""
 
 
 def find_face_mask(
@@ -105,7 +107,7 @@ def find_face_mask(
         )
     quality = contour.clarity * contour.plausibility
     if contour.clarity < _TRUSTED:
-        return FaceMask(polygon_hole(polygon, size), quality, "polygon")
+        return FaceMask(polygon_hole(polygon, size), quality, "polygon", contour.clarity)
     if method == "kmeans":
         hole: Hole = np.zeros(size, bool)
         add_to_hole(hole, window, _biggest_cluster(window))
@@ -113,7 +115,7 @@ def find_face_mask(
         # The outline is drawn at the photo's own resolution: smooth, whatever the window's.
         hole = _filled(window.to_source(contour.points), size)
         add_to_hole(hole, window, find_ear_loops(window, _filled(contour.points, (SIDE, SIDE))))
-    return FaceMask(hole, quality, "segmentation")
+    return FaceMask(hole, quality, "segmentation", contour.clarity)
 
 
 def segment_face_mask(photo: Photo, landmarks: NDArray[np.floating], *, method: SegmentationMethod = "contour") -> Hole:

@@ -207,6 +207,9 @@ def test_no_photo_and_no_face_get_a_sentence(tab: Tab, photos: Path) -> None:
     tab.choose(photos / "wall.png", "reference")
     assert tab.take_off().startswith("No face found in the reference")
     assert not tab.shows("#result") and tab.errors == []
+    tab.choose(photos / "masked.png", "reference")
+    assert tab.take_off().startswith("Reference must show the face without a face mask; got one that covers")
+    assert not tab.shows("#result") and tab.errors == []
     tab.choose(photos / "reference.jpg", "reference")
     tab.take_off()
     assert tab.shows("#result")

@@ -13,14 +13,18 @@ from examples.mask_removal.reference import LEAST_CONFIDENCE, reference_channels
 from examples.mask_removal.views import View, seen_otherwise
 from gatedinpaint import InpaintGenerator
 from gatedinpaint.faces import (
+    MASK_STYLES,
     FaceLandmarker,
     Landmarker,
     MaskNotFoundError,
+    MaskStyle,
     NoFaceError,
     WarpedReference,
     draw_face_mask,
     face_height,
     landmarks_from,
+    mask_polygon,
+    polygon_hole,
     warp_reference,
 )
 
@@ -248,6 +252,32 @@ def test_no_face(masked: np.ndarray, landmarker: FaceLandmarker) -> None:
         remove_mask(wall, load_default(), landmarker)
     with pytest.raises(NoFaceError, match="no face found in the reference"):
         remove_mask(masked, load_default(), landmarker, reference=wall)
+
+
+@pytest.mark.parametrize("style", MASK_STYLES)
+def test_a_reference_with_a_face_mask_is_refused(
+    style: MaskStyle, photo: np.ndarray, masked: np.ndarray, landmarker: FaceLandmarker
+) -> None:
+    landmarks = landmarker.detect(photo)[0].landmarks
+    second, drawn = draw_face_mask(photo, landmarks, style=style, seed=2)
+    lower_face = polygon_hole(mask_polygon(landmarks), (512, 512))
+    with pytest.raises(ValueError, match=r"without a face mask; got one that covers \d+% of the lower face") as error:
+        remove_mask(masked, load_default(), landmarker, reference=second)
+    said = int(str(error.value).split("%")[0].split()[-1]) / 100
+    assert abs(said - drawn[lower_face].mean()) < 0.08
+
+
+def test_a_bare_face_with_a_moustache_or_a_shadow_may_serve(
+    photo: np.ndarray, masked: np.ndarray, landmarker: FaceLandmarker
+) -> None:
+    landmarks = landmarker.detect(photo)[0].landmarks
+    lower_face = polygon_hole(mask_polygon(landmarks), (512, 512))[..., None]
+    shadow = np.where(lower_face, photo * 0.6, photo).astype(np.uint8)
+    moustache = photo.copy()
+    outline = landmarks[[2, 326, 410, 291, 269, 0, 39, 61, 186, 97]]
+    cv2.fillPoly(moustache, [outline.astype(np.int32)], (70, 50, 40))
+    for second in (shadow, moustache):
+        assert remove_mask(masked, load_default(), landmarker, reference=second).faces[0].reference is not None
 
 
 def test_a_generator_of_any_size_and_photos_of_any_size(masked: np.ndarray, landmarker: FaceLandmarker) -> None:

@@ -119,6 +119,25 @@ def test_a_bare_face_is_left_alone(folder: Path, tmp_path: Path, capsys: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_reference_with_a_face_mask_is_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = [str(folder / "masked.png"), "--reference", str(folder / "masked.png")]
+    assert main([*arguments, "--output", str(tmp_path / "result.png")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("remove: reference must show the face without a face mask; got one that covers ")
+    assert error.count("\n") == 1 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "message"), [("masked.png", "reference must show"), ("wall.png", "no face found")])
+def test_what_is_wrong_with_the_reference_of_several_photos_is_said_once(
+    name: str, message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = [str(folder / "masked.png"), str(folder / "wall.png"), "--reference", str(folder / name)]
+    assert main([*arguments, "--output", str(tmp_path / "results")]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_odd_paths_and_models_get_one_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
