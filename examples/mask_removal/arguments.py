@@ -17,7 +17,7 @@ DESCRIPTION = """\
 Train the mask-removal generator; an interrupted run is continued by the same command.
 
 examples:
-  python -m examples.mask_removal.train --data SET --output RUN --preset smoke  (a few steps: does it run?)
+  python -m examples.mask_removal.train --data SET --output TRY --preset smoke --steps-constant 10  (does it run?)
   python -m examples.mask_removal.train --data SET --output RUN                 (as the shipped weights: hours)
   python -m examples.mask_removal.train --data SET --output RUN --profile       (what a step costs)
   torchrun --nproc-per-node 4 -m examples.mask_removal.train --data SET --output RUN --preset paper --device cuda
@@ -32,7 +32,7 @@ presets:
 
 The result is RUN/generator, which remove and evaluate take as --model.
 
-exit code: 0 trained; 2 not possible, with one line that says why; 130 interrupted
+exit code: 0 trained; 2 not possible, with one line that says why; 130 interrupted, 143 by SIGTERM
 """
 
 

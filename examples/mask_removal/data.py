@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from examples.mask_removal.face_dataset import Batch, Drawn, FaceDataset, too_many
+from examples.mask_removal.stopping import leave_stopping_to_the_trainer
 
 __all__ = ["Batch", "FaceDataset", "batches"]
 
@@ -64,7 +65,7 @@ def batches(
         # It draws a base seed when it is iterated: from a generator of its own, not from the global one.
         generator=torch.Generator().manual_seed(dataset.seed),
         multiprocessing_context="spawn" if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin,
         pin_memory=pin_memory,
     )
     replaced = 0
@@ -111,6 +112,7 @@ def _collate(samples: list[Drawn]) -> Drawn:
     return Drawn(batch, damaged, sum(sample.replaced for sample in samples))
 
 
-def _one_thread(_: int) -> None:
+def _begin(_: int) -> None:
+    leave_stopping_to_the_trainer()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

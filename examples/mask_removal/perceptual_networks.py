@@ -1,7 +1,8 @@
 """The networks over whose features the perceptual, style and LPIPS terms measure."""
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -26,7 +27,7 @@ class LPIPSFeatures(nn.Module):
         super().__init__()
         import lpips
 
-        with warnings.catch_warnings():
+        with weights_of("alexnet" if net == "alex" else "vgg16"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the package calls torchvision in a way that is deprecated there
             self.lpips = lpips.LPIPS(net=net, verbose=False).requires_grad_(False).eval()
 
@@ -52,8 +53,31 @@ class AlexNetFeatures(LPIPSFeatures):
 
 
 def build_features(name: Literal["vgg19", "vgg16", "alexnet"]) -> VGGFeatures | AlexNetFeatures:
-    """The network with pretrained weights from torchvision's cache, or downloaded."""
-    return AlexNetFeatures() if name == "alexnet" else VGGFeatures(name)
+    """The network with pretrained weights from torch's cache, or downloaded.
+
+    Raises:
+        OSError: neither.
+    """
+    if name == "alexnet":
+        return AlexNetFeatures()
+    with weights_of(name):
+        return VGGFeatures(name)
+
+
+@contextlib.contextmanager
+def weights_of(name: str) -> Iterator[None]:
+    """Say where to put torchvision's pretrained weights of a network that this context cannot download."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        from torchvision.models import get_model_weights
+
+        url = get_model_weights(name).DEFAULT.url
+        raise OSError(
+            f"the pretrained weights of {name} are not in torch's cache and could not be downloaded "
+            f"({error.__cause__ or error}). "
+            f"Put {url} into {torch.hub.get_dir()}/checkpoints."
+        ) from error
 
 
 def _unit(features: Tensor) -> Tensor:

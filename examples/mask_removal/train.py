@@ -3,7 +3,8 @@
     python -m examples.mask_removal.train --data SET --output RUN --preset small
     torchrun --nnodes N --nproc-per-node M -m examples.mask_removal.train (the same)
 
-A run that was interrupted goes on with the same command, at the step of its last checkpoint. Written into RUN:
+A run that was interrupted goes on with the same command, at the step of its last checkpoint; Ctrl-C and SIGTERM write
+one first. Written into RUN:
 
     config.json        the configuration
     log.jsonl          every ``log_every`` steps: the terms, learning rate, images per second, skipped steps
@@ -19,7 +20,19 @@ A run that was interrupted goes on with the same command, at the step of its las
 from examples.mask_removal.needs import needs
 
 if __name__ == "__main__":
-    needs("train", "tqdm", "cv2", "mediapipe", "PIL", "torchvision", "lpips", "tyro", "tensorboard", "matplotlib")
+    needs(
+        "train",
+        "tqdm",
+        "cv2",
+        "mediapipe",
+        "PIL",
+        "torchvision",
+        "lpips",
+        "tyro",
+        "tensorboard",
+        "matplotlib",
+        "filelock",
+    )
 
 import copy
 import sys
@@ -40,10 +53,12 @@ from examples.mask_removal.perceptual_networks import LPIPSFeatures, build_featu
 from examples.mask_removal.precision import NetworkOptimizer
 from examples.mask_removal.random_state import seed_everything
 from examples.mask_removal.resume import Position, collect, resume
+from examples.mask_removal.run_lock import only_trainer
 from examples.mask_removal.run_log import RunLog
 from examples.mask_removal.schedule import learning_rate_factor, total_steps
 from examples.mask_removal.step_profile import profile_step
 from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step, update_average
+from examples.mask_removal.stopping import Stop, Stopped
 from examples.mask_removal.validation import GENERATOR_FOLDER, Validation
 from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite, load_model
 
@@ -94,71 +109,75 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
         profile_step(networks, (g_optimizer, d_optimizer), average, feed)
         return
 
-    # Resume
-    stateful = {
-        "generator": generator,
-        "discriminator": discriminator,
-        "average": average,
-        "generator_optimizer": g_optimizer,
-        "discriminator_optimizer": d_optimizer,
-    }
-    position = resume(run, arguments.resume, stateful, ranks)
-    step, best = position.step, position.best
-    if ranks.is_first:  # the run is written down now that everything it needs is there
-        write_config(run, config)
-        _announce(arguments, steps, len(training))
+    # Resume, with the run to itself
+    with only_trainer(run, ranks):
+        stateful = {
+            "generator": generator,
+            "discriminator": discriminator,
+            "average": average,
+            "generator_optimizer": g_optimizer,
+            "discriminator_optimizer": d_optimizer,
+        }
+        position = resume(run, arguments.resume, stateful, ranks)
+        step, best = position.step, position.best
+        if ranks.is_first:  # the run is written down now that everything it needs is there
+            write_config(run, config)
+            _announce(arguments, steps, len(training))
 
-    # Loop
-    damaged = ChainMap(training.damaged, validation.damaged)
-    with RunLog(run, position, steps, config, ranks, damaged) as log:
-        for parts in feed.parts(step, steps):
-            factor = learning_rate_factor(step, feed.steps_per_epoch, config)
-            g_optimizer.set_rate(factor)
-            d_optimizer.set_rate(factor)
-            adversarial = bool(config.weights.adversarial) and step >= config.warmup_steps
-            discriminates = adversarial and step % config.discriminator_every == 0
+        # Loop
+        damaged = ChainMap(training.damaged, validation.damaged)
+        with RunLog(run, position, steps, config, ranks, damaged) as log, Stop(ranks) as stop:
+            for parts in feed.parts(step, steps):
+                factor = learning_rate_factor(step, feed.steps_per_epoch, config)
+                g_optimizer.set_rate(factor)
+                d_optimizer.set_rate(factor)
+                adversarial = bool(config.weights.adversarial) and step >= config.warmup_steps
+                discriminates = adversarial and step % config.discriminator_every == 0
 
-            # The generator fills the holes. When there are several parts only the discriminator looks at the results,
-            # and no graph is kept.
-            outputs = []
-            if discriminates or len(parts) == 1:
-                with torch.set_grad_enabled(len(parts) == 1):
-                    outputs = [generate(networks.generator, part, config.precision) for part in parts]
+                # The generator fills the holes. When there are several parts only the discriminator looks at the
+                # results, and no graph is kept.
+                outputs = []
+                if discriminates or len(parts) == 1:
+                    with torch.set_grad_enabled(len(parts) == 1):
+                        outputs = [generate(networks.generator, part, config.precision) for part in parts]
 
-            # The discriminator's turn: what the generator made comes detached
-            d_loss = torch.zeros(())
-            if discriminates:
-                pairs = zip(outputs, parts, strict=True)
-                fakes = [composite(output.refined.detach(), part.image, part.mask) for output, part in pairs]
-                d_loss = discriminator_step(networks.discriminator, d_optimizer, parts, fakes, config)
+                # The discriminator's turn: what the generator made comes detached
+                d_loss = torch.zeros(())
+                if discriminates:
+                    pairs = zip(outputs, parts, strict=True)
+                    fakes = [composite(output.refined.detach(), part.image, part.mask) for output, part in pairs]
+                    d_loss = discriminator_step(networks.discriminator, d_optimizer, parts, fakes, config)
 
-            # The generator's turn: the gradient passes through the discriminator, which keeps none
-            output = outputs[0] if len(parts) == 1 else None
-            terms, taken = generator_step(networks, g_optimizer, parts, output, config, adversarial=adversarial)
-            if taken:
-                update_average(average, g_optimizer.masters, min(config.ema_decay, (1 + step) / (10 + step)))
-            if max(g_optimizer.skipped_in_a_row, d_optimizer.skipped_in_a_row) >= MOST_SKIPPED_IN_A_ROW:
-                raise FloatingPointError(f"step {step}: {MOST_SKIPPED_IN_A_ROW} steps in a row were not finite.")
+                # The generator's turn: the gradient passes through the discriminator, which keeps none
+                output = outputs[0] if len(parts) == 1 else None
+                terms, taken = generator_step(networks, g_optimizer, parts, output, config, adversarial=adversarial)
+                if taken:
+                    update_average(average, g_optimizer.masters, min(config.ema_decay, (1 + step) / (10 + step)))
+                if max(g_optimizer.skipped_in_a_row, d_optimizer.skipped_in_a_row) >= MOST_SKIPPED_IN_A_ROW:
+                    raise FloatingPointError(f"step {step}: {MOST_SKIPPED_IN_A_ROW} steps in a row were not finite.")
 
-            # Looking back
-            step += 1
-            log.bar.update(config.batch_size)
-            if step % config.log_every == 0 or step == steps:
-                figures = {
-                    "epoch": (step - 1) // feed.steps_per_epoch,
-                    "learning_rate": factor * config.learning_rate_generator,
-                    "skipped_generator": g_optimizer.skipped,
-                    "skipped_discriminator": d_optimizer.skipped,
-                }
-                log.training(step, terms | {"discriminator": d_loss}, figures)
-            if step % config.sheet_every == 0 or step == steps:
-                best = validation.look(average, step, best, run, log)
-            if step % config.checkpoint_every == 0 or step == steps or (best and best[0] == step):
-                state = collect(stateful, Position(step, log.seconds, best), ranks)
-                if ranks.is_first:
-                    save_checkpoint(run, state, keep=config.keep_checkpoints, best=best and best[0])
-    if ranks.is_first:
-        print(f"{run / GENERATOR_FOLDER}: trained for {steps} steps.")
+                # Looking back
+                step += 1
+                log.bar.update(config.batch_size)
+                if step % config.log_every == 0 or step == steps:
+                    figures = {
+                        "epoch": (step - 1) // feed.steps_per_epoch,
+                        "learning_rate": factor * config.learning_rate_generator,
+                        "skipped_generator": g_optimizer.skipped,
+                        "skipped_discriminator": d_optimizer.skipped,
+                    }
+                    log.training(step, terms | {"discriminator": d_loss}, figures)
+                if step % config.sheet_every == 0 or step == steps:
+                    best = validation.look(average, step, best, run, log)
+                stopped = stop.asked()
+                if step % config.checkpoint_every == 0 or step == steps or stopped or (best and best[0] == step):
+                    state = collect(stateful, Position(step, log.seconds, best), ranks)
+                    if ranks.is_first:
+                        save_checkpoint(run, state, keep=config.keep_checkpoints, best=best and best[0])
+                    if stopped and step < steps:
+                        raise Stopped(stopped, step)
+        if ranks.is_first:
+            print(f"{run / GENERATOR_FOLDER}: trained for {steps} steps.")
 
 
 def _first_generator(arguments: Arguments) -> InpaintGenerator:
@@ -199,6 +218,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print(f"train: {one_line(error)}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"train: {stopped}", file=sys.stderr)
+        return 128 + stopped.number
     except KeyboardInterrupt:
         print("train: interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
         return 130

@@ -8,6 +8,7 @@ from torch import nn
 from examples.mask_removal.config import Config
 from examples.mask_removal.data import Batch, FaceDataset
 from examples.mask_removal.distributed import Ranks
+from examples.mask_removal.perceptual_networks import weights_of
 from examples.mask_removal.progress import grow_sheet, write_sheet
 from examples.mask_removal.run_log import RunLog
 from gatedinpaint import InpaintGenerator, composite, save_model
@@ -37,7 +38,10 @@ class Validation:
         self.damaged = faces.damaged
         self.ranks = ranks
         self.best_by = config.best_by
-        self.lpips = LPIPS().to(ranks.device) if config.best_by == "lpips" else None
+        self.lpips = None
+        if config.best_by == "lpips":
+            with weights_of("alexnet"):
+                self.lpips = LPIPS().to(ranks.device)
 
     def look(
         self, average: InpaintGenerator, step: int, best: tuple[int, float] | None, run: Path, log: RunLog

@@ -1,0 +1,60 @@
+"""Ctrl-C, and the SIGTERM by which clusters take a machine back: the step is finished and saved, then the run ends."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Self
+
+from examples.mask_removal.distributed import Ranks
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """The run was asked to end, which is no error."""
+
+    def __init__(self, number: int, step: int | None = None) -> None:
+        self.number, self.step = number, step
+        saved = "the last checkpoint" if step is None else f"step {step}, which is saved"
+        super().__init__(f"stopped by {signal.Signals(number).name}; the same command goes on from {saved}.")
+
+
+class Stop:
+    """While this context is open the two signals are noted, and do nothing else.
+
+    Every rank has one and asks at the same points. Alone, a second Ctrl-C ends the program at once; ``torchrun``, which
+    passes on what the terminal has sent already, ends its processes itself when they take too long.
+    """
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self.number = 0
+
+    def asked(self) -> int:
+        """The signal that reached any of the ranks, on all of them the same; 0 for none."""
+        if self.ranks.world_size > 1:
+            self.number = max(self.ranks.gather(self.number))
+        return self.number
+
+    def __enter__(self) -> Self:
+        self.before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        if self.number and isinstance(error, RuntimeError):  # a process that the same signal ended is missing
+            raise Stopped(self.number) from error
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.number = number
+        if self.ranks.world_size == 1:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def leave_stopping_to_the_trainer() -> None:
+    """In a loader process, which gets the signals of its whole group: the batch that the trainer waits for is loaded.
+
+    The second SIGTERM comes from the trainer's own end, and counts.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL) and None)
