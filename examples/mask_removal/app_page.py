@@ -21,6 +21,11 @@ _PEOPLE = [
     ("face 0, the largest", 0),
     *((f"face {number}, the next", number) for number in range(1, 5)),
 ]
+_DROPS = (
+    {"ROLE": "photo", "TITLE": "Photo with a face mask", "REMARK": "required"},
+    {"ROLE": "reference", "TITLE": "Second photo of the same person", "REMARK": "optional, without a face mask"},
+)
+_LIMITS = {"MOST_MB": f"{MOST_BYTES / 1e6:.0f}", "MOST_MP": f"{MOST_PIXELS / 1e6:.0f}"}
 HEAD = '<link rel="stylesheet" href="page/page.css"><script src="page/brush.js" defer></script>'
 HEAD += '<script src="page/page.js" defer></script>'
 
@@ -77,16 +82,12 @@ def sentence(text: str, *, good: bool = False) -> str:
 
 def make_page(work: Work) -> gr.Blocks:
     """The page over ``work``; one order is worked on at a time, the others wait in the order in which they came."""
-    limits = {"MOST_MB": f"{MOST_BYTES / 1e6:.0f}", "MOST_MP": f"{MOST_PIXELS / 1e6:.0f}"}
     parts = {path.stem: path.read_text(encoding="utf-8") for path in _STATIC.glob("*.html")}
-    for role in ("photo", "reference"):
-        for name, value in limits.items():
-            parts[role] = parts[role].replace(name, value)
     with gr.Blocks(title="Face mask removal", analytics_enabled=False, delete_cache=(60, 60)) as page:
         gr.HTML(parts["header"], js_on_load=None, apply_default_css=False)
         with gr.Row(elem_id="inputs"):
-            gr.HTML(parts["photo"], js_on_load=None, apply_default_css=False)
-            gr.HTML(parts["reference"], js_on_load=None, apply_default_css=False)
+            for words in _DROPS:
+                gr.HTML(_filled(parts["drop"], words | _LIMITS), js_on_load=None, apply_default_css=False)
         with gr.Row(elem_id="orders", equal_height=True):
             faces = gr.Dropdown(_PEOPLE, value="masked", label="Whose face mask", interactive=True, filterable=False)
             take_off = gr.Button("Take the face mask off", variant="primary", elem_id="take-off")
@@ -113,6 +114,13 @@ def make_page(work: Work) -> gr.Blocks:
             asked.then(None, [reply], None, js="(reply) => { window.page.show(reply); }")
     page.queue(max_size=MOST_WAITING, api_open=False)
     return page
+
+
+def _filled(part: str, words: dict[str, str]) -> str:
+    """A part of the page with words for its place-holders, which are in capitals."""
+    for name, word in words.items():
+        part = part.replace(name, word)
+    return part
 
 
 def _place(error: BaseException) -> str:
