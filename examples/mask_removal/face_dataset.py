@@ -1,6 +1,5 @@
 """A prepared training set → samples of (image, mask, reference, reference_mask), each the same whenever it is drawn."""
 
-import io
 import zlib
 from collections import defaultdict
 from pathlib import Path
@@ -14,11 +13,11 @@ from torch.utils.data import Dataset
 from examples.mask_removal.holes import random_hole
 from examples.mask_removal.placements import placed, with_remains
 from examples.mask_removal.reference import reference_channels
-from examples.mask_removal.shards import DamagedSampleError, is_url, sample_files
+from examples.mask_removal.shards import DamagedSampleError, is_url
+from examples.mask_removal.stored_face import Face, load_face
 from examples.mask_removal.training_set import INDEX_FILE, parts_of, read_index
 from examples.mask_removal.views import random_view, seen_otherwise
-from gatedinpaint import photo_to_image, read_photo
-from gatedinpaint.faces import uncover_landmarks
+from gatedinpaint import photo_to_image
 
 VALIDATION_SHARE = 0.04
 _KEYS = ("id", "identity", "yaw", "found_hole", "covered_landmarks", "shard", "offset", "length", "crc32")
@@ -31,17 +30,6 @@ class Batch(NamedTuple):
     mask: Tensor
     reference: Tensor
     reference_mask: Tensor
-
-
-class Face(NamedTuple):
-    """What a set holds of a face."""
-
-    photo: np.ndarray
-    landmarks: np.ndarray
-    found: np.ndarray | None
-    """The hole that the segmenter found for a face mask drawn on it, bool (H, W), where it did."""
-    believed: np.ndarray
-    """The landmarks as they are believed to be under that face mask; the true ones where the set does not know."""
 
 
 class Drawn(NamedTuple):
@@ -187,27 +175,8 @@ class FaceDataset(Dataset[Batch]):
         return seen_otherwise(photo, landmarks, random_view(rng))
 
     def load(self, position: int) -> Face:
-        """The face at ``position`` as it lies in the set.
-
-        Raises:
-            DamagedSampleError: it cannot be read, or is not what a set holds.
-        """
-        line = self.samples[position]
-        files = sample_files(self.root, line)
-        try:
-            photo = read_photo(io.BytesIO(files["png"]))
-            landmarks = np.load(io.BytesIO(files["npy"]))
-            found = read_photo(io.BytesIO(files["hole.png"]))[..., 0] > 127 if "hole.png" in files else None
-            covered = np.load(io.BytesIO(files["hole.npy"])) if "hole.npy" in files else None
-            for points in (landmarks,) if covered is None else (landmarks, covered):
-                if points.shape != (478, 2):
-                    raise ValueError(f"landmarks must be (478, 2); got {points.shape}.")
-                if not np.abs(points).max() < 10 * max(photo.shape):  # also where one is NaN
-                    raise ValueError("landmarks far outside the photo.")
-            believed = landmarks if covered is None else uncover_landmarks(covered)
-        except (ValueError, OSError, EOFError) as error:
-            raise DamagedSampleError(f"{self.root}: damaged sample: {line['id']}: {error}") from error
-        return Face(photo, landmarks, found, believed)
+        """The face at ``position`` as it lies in the set; raises as :func:`load_face`."""
+        return load_face(self.root, self.samples[position])
 
 
 def too_many(count: int, of: int, limit: float, damaged: dict[str, str]) -> str:

@@ -12,16 +12,8 @@ from examples.mask_removal.config import Config
 from examples.mask_removal.data import Batch
 from examples.mask_removal.feed import Feed
 from examples.mask_removal.precision import NetworkOptimizer
-from examples.mask_removal.steps import (
-    Networks,
-    adversarial_term,
-    discriminator_loss,
-    feature_terms,
-    generate,
-    pixel_terms,
-    update_average,
-    vgg_term,
-)
+from examples.mask_removal.steps import Networks, generate, update_average
+from examples.mask_removal.terms import adversarial_term, discriminator_loss, feature_terms, pixel_terms, vgg_term
 from gatedinpaint import InpaintOutput, composite
 
 _REPEATS = 5

@@ -48,6 +48,7 @@ from examples.mask_removal.config import PRESETS
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.distributed import Ranks, ranks
 from examples.mask_removal.feed import Feed
+from examples.mask_removal.first_generator import first_generator
 from examples.mask_removal.one_line import one_line
 from examples.mask_removal.perceptual_networks import LPIPSFeatures, build_features
 from examples.mask_removal.precision import NetworkOptimizer
@@ -60,7 +61,7 @@ from examples.mask_removal.step_profile import profile_step
 from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step, update_average
 from examples.mask_removal.stopping import Stop, Stopped
 from examples.mask_removal.validation import GENERATOR_FOLDER, Validation
-from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite, load_model
+from gatedinpaint import SNPatchDiscriminator, composite
 
 MOST_SKIPPED_IN_A_ROW = 50
 
@@ -85,7 +86,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
 
     # Networks
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    generator = _first_generator(arguments).to(ranks.device, memory_format=layout)
+    generator = first_generator(arguments).to(ranks.device, memory_format=layout)
     discriminator = SNPatchDiscriminator(config.discriminator_channels).to(ranks.device)
     average = copy.deepcopy(generator).requires_grad_(False).eval()
 
@@ -178,21 +179,6 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
                         raise Stopped(stopped, step)
         if ranks.is_first:
             print(f"{run / GENERATOR_FOLDER}: trained for {steps} steps.")
-
-
-def _first_generator(arguments: Arguments) -> InpaintGenerator:
-    """With fresh weights, or those of ``--start-from``."""
-    generator = InpaintGenerator(arguments.config.base_channels)
-    if arguments.start_from is None:
-        return generator
-    begun = load_model(arguments.start_from)
-    if not isinstance(begun, InpaintGenerator) or begun.config != generator.config:
-        found = f"{type(begun).__name__} with {getattr(begun, 'config', {})}"
-        raise ValueError(
-            f"{arguments.start_from}: expected an InpaintGenerator with {generator.config}; got {found}. "
-            "Choose --base-channels like it."
-        )
-    return begun.train()
 
 
 def _announce(arguments: Arguments, steps: int, samples: int) -> None:
