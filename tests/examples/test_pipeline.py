@@ -267,16 +267,18 @@ def test_a_reference_with_a_face_mask_is_refused(
     assert abs(said - drawn[lower_face].mean()) < 0.08
 
 
-def test_a_bare_face_with_a_moustache_or_a_shadow_may_serve(
+def test_a_bare_face_with_a_moustache_a_shadow_or_a_microphone_may_serve(
     photo: np.ndarray, masked: np.ndarray, landmarker: FaceLandmarker
 ) -> None:
     landmarks = landmarker.detect(photo)[0].landmarks
-    lower_face = polygon_hole(mask_polygon(landmarks), (512, 512))[..., None]
-    shadow = np.where(lower_face, photo * 0.6, photo).astype(np.uint8)
-    moustache = photo.copy()
+    lower_face = polygon_hole(mask_polygon(landmarks), (512, 512)).astype(np.float32)
+    shadow = (photo * (1 - 0.4 * cv2.GaussianBlur(lower_face, (0, 0), 8)[..., None])).astype(np.uint8)
+    moustache, microphone = photo.copy(), photo.copy()
     outline = landmarks[[2, 326, 410, 291, 269, 0, 39, 61, 186, 97]]
     cv2.fillPoly(moustache, [outline.astype(np.int32)], (70, 50, 40))
-    for second in (shadow, moustache):
+    x, y = landmarks[13].astype(int).tolist()
+    cv2.circle(microphone, (x + 25, y + 20), 22, (40, 40, 40), -1)
+    for second in (shadow, moustache, microphone):
         assert remove_mask(masked, load_default(), landmarker, reference=second).faces[0].reference is not None
 
 
