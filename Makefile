@@ -42,16 +42,37 @@ docs: $(VENV)/.system $(VENV)/.docs $(VENV)/.demo  ## Build the documentation in
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python docs/_build/check_site.py site
 
-bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET and DATA256=SET, training sets, quality as well
+# benchmarks/README.md says what FACES holds.
+RESULTS := benchmarks/results
+PARTS_OF_FACES := faces/*pairs*.tar faces/manifest.csv masked_triplets masked_photos
+TRIPLETS = $(FACES)/masked_triplets
+MASKED = $(FACES)/masked_photos
+PAIRS = $(wildcard $(FACES)/faces/*pairs*.tar)
+BARE = $(filter-out $(PAIRS),$(wildcard $(FACES)/faces/*.tar))
+
+bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET DATA256=SET256 FACES=DIR, quality and faces too
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.gates_quality --output $(RESULTS)/gates_quality.md
+ifdef FACES
+	$(foreach part,$(PARTS_OF_FACES),$(if $(wildcard $(FACES)/$(part)),,$(error There is no $(FACES)/$(part); benchmarks/README.md says what FACES holds)))
+	$(BIN)/python -m benchmarks.faces_landmarks --photos $(MASKED) --output $(RESULTS)/faces_landmarks.md
+	$(BIN)/python -m benchmarks.faces_segmentation --triplets $(TRIPLETS) --truth-shift 1 --faces $(BARE) \
+	  --photos $(MASKED) --output $(RESULTS)/faces_segmentation.md
+	$(BIN)/python -m benchmarks.faces_reference --pairs $(PAIRS) --manifest $(FACES)/faces/manifest.csv \
+	  --output $(RESULTS)/faces_reference.md
+ifdef DATA
+	$(BIN)/python -m benchmarks.faces_under_mask --data "$(DATA)" --triplets $(TRIPLETS) \
+	  --output $(RESULTS)/faces_under_mask.md
+endif
+endif
 ifdef DATA256
 	$(BIN)/python -m benchmarks.quality --data "$(DATA256)" --limit 160 --prior-images 0 \
-	  --output benchmarks/results/quality-256.json --pictures out/quality-256
+	  --output $(RESULTS)/quality-256.json --pictures out/quality-256
 endif
 ifdef DATA
 	$(BIN)/python -m benchmarks.quality --data "$(DATA)"
 	$(BIN)/python -m benchmarks.released_recipe --data "$(DATA)" --minutes 24 --clock cpu \
-	  --output benchmarks/results/released_recipe.md
+	  --output $(RESULTS)/released_recipe.md
 else
 	@echo "Quality was not measured: it needs faces. make bench DATA=SET, with a set written by" \
 	      "python -m examples.mask_removal.prepare PHOTOS --output SET --size 128"

@@ -5,7 +5,7 @@ onto it, and what it shows in the hole is compared with the truth (mean absolute
 into two halves: constants of the package were chosen on the first, the figures come from the second.
 
     python -m benchmarks.faces_reference --pairs lfw_pairs_128.tar --manifest manifest.csv
-        [--limit 300] [--half report|tuning] [--sheet OUT.png]
+        [--limit 300] [--half report|tuning] [--sheet OUT.png] [--output FILE]
 
 The tar holds aligned photos ``<id>.jpg``; the manifest is a table (CSV) with the columns ``id``, ``tar``, ``identity``.
 """
@@ -13,6 +13,7 @@ The tar holds aligned photos ``<id>.jpg``; the manifest is a table (CSV) with th
 import argparse
 import csv
 import itertools
+import math
 import statistics
 import tarfile
 import time
@@ -25,13 +26,14 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.tables import add_output, publish, table
 from gatedinpaint.faces import TPS_POINTS, FaceLandmarker, mask_polygon, polygon_hole, warp_reference
 from gatedinpaint.image import read_photo
 
 STIFF = 1e4  # a regularization at which the spline is an affine map
 YAW_BINS = ((0, 15), (15, 30), (30, 180))
 CONFIDENCE_BINS = (0, 0.2, 0.4, 0.6, 0.8, 1)
-FORMS = ("similarity", "affine", "spline", "affine, relit", "full")
+FORMS = ("similarity transform", "affine", "spline", "affine, relit", "spline, relit")
 
 
 class Side(NamedTuple):
@@ -107,11 +109,11 @@ def measure(target: Side, reference: Side) -> Outcome:
 
     full = warp_reference(*arguments, target=target.photo)
     results = {
-        "similarity": similarity_paste(target, reference),
+        "similarity transform": similarity_paste(target, reference),
         "affine": warp_reference(*arguments, regularization=STIFF).photo,
         "spline": warp_reference(*arguments).photo,
         "affine, relit": warp_reference(*arguments, target=target.photo, regularization=STIFF).photo,
-        "full": full.photo,
+        "spline, relit": full.photo,
     }
     place = np.digitize(full.confidence[hole], CONFIDENCE_BINS[1:-1])
     bins = len(CONFIDENCE_BINS) - 1
@@ -126,27 +128,42 @@ def measure(target: Side, reference: Side) -> Outcome:
     )
 
 
-def print_table(outcomes: list[Outcome]) -> None:
-    groups = [(f"{low}–{high}", [o for o in outcomes if low <= o.yaw_difference < high]) for low, high in YAW_BINS]
-    print(f"{'yaw difference':>15} {'pairs':>6}", *(f"{form:>20}" for form in FORMS))
-    for name, group in [*groups, ("all", outcomes)]:
-        means = {form: statistics.fmean(o.errors[form] for o in group) if group else float("nan") for form in FORMS}
-        cells = (f"{means[form]:8.2f} ({100 * (1 - means[form] / means['similarity']):+5.1f} %)" for form in FORMS)
-        print(f"{name:>15} {len(group):>6}", *(f"{cell:>20}" for cell in cells))
-    better = statistics.fmean(o.errors["full"] < o.errors["similarity"] for o in outcomes)
-    print(f"full is better than similarity in {100 * better:.1f} % of the pairs")
-    print(
-        f"cells folded over in the result: {sum(o.folded_cells for o in outcomes)}; "
-        f"splines stiffened: {sum(o.stiffened for o in outcomes)}, "
-        f"of them replaced by a similarity transform: {sum(o.similarity for o in outcomes)}"
+def by_yaw(outcomes: list[Outcome]) -> str:
+    """A row for every range of yaw differences; the last, of all pairs, tells what each form gains."""
+    rows = []
+    for low, high in YAW_BINS:
+        group = [outcome for outcome in outcomes if low <= outcome.yaw_difference < high]
+        name = f"{low}–{high}°" if high < YAW_BINS[-1][1] else f"over {low}°"
+        rows.append([name, str(len(group)), *(f"{mean:.2f}" if group else "–" for mean in means(group))])
+    first, *others = means(outcomes)
+    gains = (f"{abs(100 * (1 - mean / first)):.0f} % {'lower' if mean <= first else 'higher'}" for mean in others)
+    compared = (f"{mean:.2f} ({gain})" for mean, gain in zip(others, gains, strict=True))
+    rows.append(["all", str(len(outcomes)), f"{first:.2f}", *compared])
+    return table(["yaw difference", "pairs", *FORMS], rows)
+
+
+def means(outcomes: list[Outcome]) -> list[float]:
+    return [statistics.fmean(o.errors[form] for o in outcomes) if outcomes else math.nan for form in FORMS]
+
+
+def by_confidence(outcomes: list[Outcome]) -> str:
+    sums = sum(outcome.by_confidence for outcome in outcomes)
+    bins = zip(CONFIDENCE_BINS, CONFIDENCE_BINS[1:], sums, strict=False)
+    rows = [[f"{low}–{high}", f"{total / max(count, 1):.2f}", f"{count:,.0f}"] for low, high, (total, count) in bins]
+    return table(["confidence", "spline, relit", "pixels"], rows)
+
+
+def notes(outcomes: list[Outcome]) -> str:
+    better = statistics.fmean(o.errors[FORMS[-1]] < o.errors[FORMS[0]] for o in outcomes)
+    return (
+        f"Relit, the spline is better than the similarity transform in {100 * better:.0f} % of the pairs. "
+        f"Cells folded over: {sum(o.folded_cells for o in outcomes)}. "
+        f"Splines stiffened: {sum(o.stiffened for o in outcomes)}, "
+        f"of them replaced by a similarity transform: {sum(o.similarity for o in outcomes)}."
     )
-    for low, high, (total, count) in zip(
-        CONFIDENCE_BINS, CONFIDENCE_BINS[1:], sum(o.by_confidence for o in outcomes), strict=False
-    ):
-        print(f"confidence {low}–{high}: {total / max(count, 1):6.2f} over {int(count)} pixels")
 
 
-def print_time(target: Side, reference: Side) -> None:
+def cost(target: Side, reference: Side) -> str:
     def enlarge(side: Side) -> Side:
         photo = cv2.resize(side.photo, (512, 512), interpolation=cv2.INTER_CUBIC)
         return Side(photo, (side.landmarks + 0.5) * 512 / len(side.photo) - 0.5, side.yaw)
@@ -154,13 +171,15 @@ def print_time(target: Side, reference: Side) -> None:
     target, reference = enlarge(target), enlarge(reference)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    for name, photo in (("without target", None), ("with target", target.photo)):
+    medians = []
+    for photo in (None, target.photo):
         seconds = []
         for _ in range(10):
             start = time.process_time()
             warp_reference(reference.photo, reference.landmarks, target.landmarks, (512, 512), target=photo)
             seconds.append(time.process_time() - start)
-        print(f"512 × 512, processor time of one thread, {name}: {1e3 * statistics.median(seconds):.0f} ms")
+        medians.append(f"{1e3 * statistics.median(seconds):.0f} ms")
+    return f"512×512, processor time of one thread: {medians[0]} without target, {medians[1]} with."
 
 
 def sheet(chosen: list[tuple[Side, Side]]) -> np.ndarray:
@@ -182,7 +201,7 @@ def sheet(chosen: list[tuple[Side, Side]]) -> np.ndarray:
     return np.concatenate(columns, 1)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=Path, required=True, help="tar of photos")
@@ -190,13 +209,14 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=300, help="pairs to measure, each of another person")
     parser.add_argument("--half", choices=("report", "tuning"), default="report")
     parser.add_argument("--sheet", type=Path, help="picture of twenty pairs: ten of small, ten of large yaw difference")
-    arguments = parser.parse_args()
+    add_output(parser)
+    arguments = parser.parse_args(argv)
     chosen = list(pairs(arguments.pairs, arguments.manifest, arguments.half, arguments.limit))
-    print_table([measure(*pair) for pair in chosen])
-    print_time(*chosen[0])
+    outcomes = [measure(*pair) for pair in chosen]
+    publish([by_yaw(outcomes), by_confidence(outcomes), notes(outcomes), cost(*chosen[0])], arguments.output)
     if arguments.sheet:
-        by_yaw = sorted(chosen, key=lambda pair: abs(pair[0].yaw - pair[1].yaw))
-        picture = sheet(by_yaw[: len(chosen) // 2 : max(1, len(chosen) // 20)][:10] + by_yaw[-10:])
+        sorted_by_yaw = sorted(chosen, key=lambda pair: abs(pair[0].yaw - pair[1].yaw))
+        picture = sheet(sorted_by_yaw[: len(chosen) // 2 : max(1, len(chosen) // 20)][:10] + sorted_by_yaw[-10:])
         cv2.imwrite(str(arguments.sheet), picture[..., ::-1])
 
 

@@ -1,29 +1,33 @@
 """Holes found in photos with face masks, against the true pixels.
 
-    python -m benchmarks.faces_segmentation [--triplets DIR [--truth-shift N]] [--faces TAR [--limit N]]
-        [--photos DIR] [--sheet OUT.png]
+    python -m benchmarks.faces_segmentation [--triplets DIR [--truth-shift N]] [--faces TAR... [--limit N]]
+        [--photos DIR] [--sheet OUT.png] [--output FILE]
 
 - ``--triplets``: a folder of ``NAME_masked.jpg`` and ``NAME_seg.png``, the face mask's pixels in white.
-  ``--truth-shift N`` adds the rows against the truth moved by N pixels to the left and up, for sets whose truth lies
+  ``--truth-shift N`` adds a row against the truth moved by N pixels to the left and up, for sets whose truth lies
   beside the drawn pixels.
-- ``--faces``: a tar of aligned bare faces. Face masks of every style are drawn onto them, so their pixels are known
+- ``--faces``: tars of aligned bare faces. Face masks of every style are drawn onto them, so their pixels are known
   exactly; the landmarks are found in the drawn photo. The bare faces themselves say how often a bare face passes.
-- ``--photos``: a folder of photos with worn face masks without truth: for the sheet only.
+- ``--photos``: a folder of photos with worn face masks without truth: for their qualities and the sheet.
 
-Intersection over union, per set and method; "poor" is the share under 0.8. "Refused" are masked faces in which no face
-mask was found: they count as 0. The sheet shows, per photo, the polygon (blue), the hole (red) and the quality.
+A row for each set: the mean intersection over union of each method's hole with the true pixels, the worst of the
+contour's, and the median of its quality. Masked faces in which no face mask was found count as 0, and are noted below
+as refused. The sheet shows, per photo, the polygon (blue), the hole (red) and the quality.
 """
 
 import argparse
 import io
+import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, get_args
+from statistics import fmean, median
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from benchmarks.tables import add_output, publish, table
 from gatedinpaint.faces import (
     MASK_STYLES,
     FaceLandmarker,
@@ -38,7 +42,8 @@ from gatedinpaint.faces import (
 )
 from gatedinpaint.image import read_photo
 
-POOR = 0.8
+HEADER = ("set", "faces", "contour", "worst", "k-means", "polygon", "quality")
+LOWEST = 3
 TILE = 256
 
 
@@ -112,9 +117,17 @@ def tile(item: Photo, landmarks: np.ndarray, face_mask: FaceMask | None) -> np.n
     return result
 
 
-def evaluate(title: str, items: Iterator[Photo], landmarker: FaceLandmarker, tiles: list[np.ndarray]) -> None:
-    """Print the table's rows of a set, and add its photos to the sheet."""
-    scores: dict[str, list[float]] = {"polygon": [], **{method: [] for method in get_args(SegmentationMethod)}}
+class Rows(NamedTuple):
+    """What is printed: the table's rows, notes on them, and the sheet's pictures."""
+
+    rows: list[list[str]]
+    notes: list[str]
+    tiles: list[np.ndarray]
+
+
+def evaluate(title: str, items: Iterator[Photo], landmarker: FaceLandmarker, result: Rows) -> None:
+    """Add a set's row, its notes and its photos' pictures to the result."""
+    contour, kmeans, polygon, qualities = (list[float]() for _ in range(4))
     undetected, refused, fallen_back = [], [], []
     for item in items:
         faces = landmarker.detect(item.photo)
@@ -122,59 +135,76 @@ def evaluate(title: str, items: Iterator[Photo], landmarker: FaceLandmarker, til
             undetected.append(item.name)
             continue
         landmarks = faces[0].landmarks
-        for method in get_args(SegmentationMethod) if item.truth is not None else ("contour",):
-            found = found_or_none(item.photo, landmarks, method)
-            if item.truth is not None:
-                scores[method].append(iou(found.hole, item.truth) if found else 0.0)
-            if method == "contour":
-                tiles.append(tile(item, landmarks, found))
-                refused += [item.name] if found is None else []
-                fallen_back += [item.name] if found is not None and found.source == "polygon" else []
+        found = found_or_none(item.photo, landmarks, "contour")
+        result.tiles.append(tile(item, landmarks, found))
+        qualities.append(found.quality if found else 0.0)
+        refused += [item.name] if found is None else []
+        fallen_back += [item.name] if found is not None and found.source == "polygon" else []
         if item.truth is not None:
-            polygon = polygon_hole(mask_polygon(landmarks), (item.photo.shape[0], item.photo.shape[1]))
-            scores["polygon"].append(iou(polygon, item.truth))
-    for name, values in scores.items():
-        if values:
-            v = np.array(values)
-            row = f"{len(v):5d} {v.mean():7.3f} {np.median(v):7.3f} {(v < POOR).mean():7.3f} {v.min():7.3f}"
-            print(f"{title:20} {name:8} {row}", flush=True)
+            clusters = found_or_none(item.photo, landmarks, "kmeans")
+            contour.append(iou(found.hole, item.truth) if found else 0.0)
+            kmeans.append(iou(clusters.hole, item.truth) if clusters else 0.0)
+            size = (item.photo.shape[0], item.photo.shape[1])
+            polygon.append(iou(polygon_hole(mask_polygon(landmarks), size), item.truth))
+    figures = [shown(fmean, contour), shown(min, contour), shown(fmean, kmeans), shown(fmean, polygon)]
+    result.rows.append([title, str(len(qualities)), *figures, shown(median, qualities, digits=2)])
     for what, names in (("no face found", undetected), ("refused", refused), ("polygon instead", fallen_back)):
         if names:
-            print(f"{title:20} {what}: {len(names)}: {', '.join(names[:20])}", flush=True)
+            result.notes.append(f"{title}, {what}: {len(names)}.")
+            print(f"{title}, {what}: {', '.join(names)}", file=sys.stderr)
+    if not contour and qualities:
+        lowest = ", ".join(f"{quality:.2f}" for quality in sorted(qualities)[:LOWEST])
+        result.notes.append(f"{title}, lowest qualities: {lowest}.")
+
+
+def shown(figure: Callable[[list[float]], float], values: list[float], *, digits: int = 3) -> str:
+    return f"{figure(values):.{digits}f}" if values else "–"
+
+
+def bare_as_masked(faces: Sequence[Photo], landmarker: FaceLandmarker) -> str:
+    """In how many of the bare faces a face mask is found."""
+    with_face = [(item.photo, found[0].landmarks) for item in faces if (found := landmarker.detect(item.photo))]
+    alarms = sum(found_or_none(photo, landmarks, "contour") is not None for photo, landmarks in with_face)
+    return f"{alarms} of {len(with_face)}"
+
+
+def write_sheet(path: Path, tiles: list[np.ndarray]) -> None:
+    tiles = tiles + [np.full_like(tiles[0], 255)] * (-len(tiles) % 8)
+    rows = [np.hstack(tiles[i : i + 8]) for i in range(0, len(tiles), 8)]
+    cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Found holes against true ones.")
-    parser.add_argument("--triplets", type=Path)
+    parser.add_argument("--triplets", type=Path, help="folder of *_masked.jpg and *_seg.png")
     parser.add_argument("--truth-shift", type=int, default=0, help="pixels; also measure with the truth moved")
-    parser.add_argument("--faces", type=Path)
-    parser.add_argument("--limit", type=int, default=100, help="faces taken from the tar")
-    parser.add_argument("--photos", type=Path)
-    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--faces", type=Path, nargs="+", default=[], metavar="TAR", help="aligned bare faces")
+    parser.add_argument("--limit", type=int, default=100, help="faces taken from each tar")
+    parser.add_argument("--photos", type=Path, help="folder of photos with worn face masks")
+    parser.add_argument("--sheet", type=Path, help="picture of what is found")
+    add_output(parser)
     options = parser.parse_args(arguments)
     if not (options.triplets or options.faces or options.photos):
         parser.error("give at least one of --triplets, --faces, --photos")
-    landmarker, tiles = FaceLandmarker(), list[np.ndarray]()
-    print(f"{'set':20} {'method':8} {'faces':>5} {'mean':>7} {'median':>7} {'poor':>7} {'worst':>7}")
+    landmarker, result, bare = FaceLandmarker(), Rows([], [], []), list[str]()
     if options.triplets:
-        evaluate("triplets", triplets(options.triplets, 0), landmarker, tiles)
-        if options.truth_shift:
-            moved = triplets(options.triplets, options.truth_shift)
-            evaluate(f"triplets, moved by {options.truth_shift}", moved, landmarker, [])
-    if options.faces:
-        faces = bare_faces(options.faces, options.limit)
+        evaluate("triplets", triplets(options.triplets, 0), landmarker, result)
+        if shift := options.truth_shift:
+            title = f"triplets, truth moved by {shift} pixel{'s' if shift > 1 else ''}"
+            moved = Rows(result.rows, result.notes, [])  # the same photos: once on the sheet is enough
+            evaluate(title, triplets(options.triplets, shift), landmarker, moved)
+    for path in options.faces:
+        faces = bare_faces(path, options.limit)
         for style in MASK_STYLES:
-            evaluate(f"drawn, {style}", drawn(faces, style, landmarker), landmarker, tiles)
-        found = [(item, landmarker.detect(item.photo)) for item in faces]
-        with_face = [(item.photo, detected[0].landmarks) for item, detected in found if detected]
-        alarms = sum(found_or_none(photo, landmarks, "contour") is not None for photo, landmarks in with_face)
-        print(f"bare faces taken for masked: {alarms} of {len(with_face)}")
+            evaluate(f"{path.stem}, {style}", drawn(faces, style, landmarker), landmarker, result)
+        bare.append(f"{bare_as_masked(faces, landmarker)} of {path.stem}")
     if options.photos:
-        evaluate("photos", photos(options.photos), landmarker, tiles)
-    if options.sheet and tiles:
-        tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 8)
-        rows = [np.hstack(tiles[i : i + 8]) for i in range(0, len(tiles), 8)]
-        cv2.imwrite(str(options.sheet), np.vstack(rows)[..., ::-1])
+        evaluate("worn, without truth", photos(options.photos), landmarker, result)
+    if bare:
+        result.notes.append(f"Bare faces taken for masked ones: {', '.join(bare)}.")
+    publish([table(HEADER, result.rows), "\n".join(f"- {note}" for note in result.notes)], options.output)
+    if options.sheet and result.tiles:
+        write_sheet(options.sheet, result.tiles)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How far landmarks are off under a worn face mask, before and after :func:`gatedinpaint.faces.uncover_landmarks`.
 
-    python -m benchmarks.faces_under_mask --data SET [--triplets DIR] [--fit FILE]
+    python -m benchmarks.faces_under_mask --data SET [--triplets DIR] [--fit FILE] [--output FILE]
 
 SET is a training set written by ``prepare.py``, which keeps the landmarks that were believed under a drawn face mask.
 The table is of its held-out people, in shares of the face's height, and of the photos in DIR, ``*_face.jpg`` and
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.tables import add_output, publish, table
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.shards import sample_files
 from gatedinpaint import read_photo
@@ -67,18 +68,16 @@ def mean_errors(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     return np.stack([mean.real, mean.imag], axis=1)
 
 
-def rows(pairs: list[tuple[np.ndarray, np.ndarray]], name: str) -> list[str]:
-    """Lines of the table: mean distance of each part from the truth, and how far the chin is too high."""
-    lines = []
+def rows(pairs: list[tuple[np.ndarray, np.ndarray]], name: str) -> list[list[str]]:
+    """Rows of the table: mean distance of each part from the truth, and how far the chin is too high."""
+    result = []
     for form, of in (("as detected", lambda x: x), ("uncovered", uncover_landmarks)):
         errors = np.array([(of(believed) - true) / face_height(true) for true, believed in pairs])
         distances = np.linalg.norm(errors, axis=2)
         cells = [f"{distances[:, part].mean():.4f}" for part in PARTS.values()]
         high = [-_down(true, of(believed) - true) for true, believed in pairs]
-        lines.append(
-            f"| {name} ({len(pairs)}) | {form} | {' | '.join(cells)} | {np.mean(high):+.4f} ± {np.std(high):.4f} |"
-        )
-    return lines
+        result.append([f"{name} ({len(pairs)})", form, *cells, f"{np.mean(high):+.4f} ± {np.std(high):.4f}"])
+    return result
 
 
 def _down(true: np.ndarray, error: np.ndarray) -> float:
@@ -96,16 +95,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", required=True, help="training set written by prepare.py, with found holes")
     parser.add_argument("--triplets", type=Path, help="folder of *_face.jpg and *_masked.jpg")
     parser.add_argument("--fit", type=Path, help="measure the means, and write them to this .npy file")
+    add_output(parser)
     options = parser.parse_args(arguments)
     if options.fit is not None:
         means = mean_errors(pairs_of_set(options.data, validation=False))
         np.save(options.fit, means.astype(np.float16))
         print(f"{options.fit}: written. The table is of what gatedinpaint/faces/under_mask.npy holds.\n")
-    print(f"| faces | landmarks | {' | '.join(PARTS)} | chin too high |")
-    print("|---" * (len(PARTS) + 3) + "|")
-    print("\n".join(rows(pairs_of_set(options.data, validation=True), "held out of the set")))
+    measured = rows(pairs_of_set(options.data, validation=True), "held out of the set")
     if options.triplets is not None:
-        print("\n".join(rows(pairs_of_photos(options.triplets), "drawn by others")))
+        measured += rows(pairs_of_photos(options.triplets), "drawn by others")
+    publish([table(["faces", "landmarks", *PARTS, "chin too high"], measured)], options.output)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What a lightweight gate costs in quality: small networks, alike but for their gates, fitted to one inpainting task.
 
-``python -m benchmarks.gates_quality`` prints for every gate its parameters, multiply-adds and error in the hole. The
-images are drawn: waves in two colours and a disc. It tells gates apart at this size; it is no forecast for photos.
+    python -m benchmarks.gates_quality [--steps N] [--seeds N] [--output FILE]
+
+A row for every gate: its parameters, multiply-adds and error in the hole. The images are drawn: waves in two colours
+and a disc. It tells gates apart at this size; it is no forecast for photos.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.tables import add_output, publish, table
 from gatedinpaint import GatedConv2d, free_form_mask, init_weights
 
 GATES = ("full", "low_rank", "depthwise_separable", "single_channel")
@@ -80,14 +83,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=2)
+    add_output(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    print(f"{'gate':20} {'parameters':>10} {'multiply-adds':>13}  error in the hole, by seed")
+    rows = []
     for gate in GATES:
         parameters, multiply_adds = cost(gate)
         errors = [fit(gate, steps=options.steps, seed=seed) for seed in range(options.seeds)]
-        shown = "  ".join(f"{error:.4f}" for error in errors)
-        print(f"{gate:20} {parameters:10,} {multiply_adds:13,.0f}  {shown}   mean {sum(errors) / len(errors):.4f}")
+        by_seed = ", ".join(f"{error:.3f}" for error in errors)
+        rows.append([gate, f"{parameters:,}", f"{multiply_adds:,.0f}", f"{sum(errors) / len(errors):.3f}", by_seed])
+    header = ["gate", "parameters", "multiply-adds per pixel", "mean error in the hole", "by seed"]
+    task = f"Drawn images of {SIDE}×{SIDE} pixels, a quarter of each a hole; {options.steps} steps."
+    publish([table(header, rows), task], options.output)
 
 
 if __name__ == "__main__":

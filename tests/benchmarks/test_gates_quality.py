@@ -1,12 +1,26 @@
+from pathlib import Path
+
 import pytest
 
+from benchmarks import gates_quality
 from benchmarks.gates_quality import GATES, cost, examples, fit, main
 
 
-def test_prints_a_row_for_every_gate(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--steps", "1", "--seeds", "1"])
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["gate", *GATES]
+def test_writes_a_row_for_every_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gates_quality, "HELD_OUT", 4)
+    output = tmp_path / "gates.md"
+    main(["--steps", "1", "--seeds", "2", "--output", str(output)])
+    text = output.read_text("utf-8")
+    assert text == capsys.readouterr().out
+    head, _, *rows = (line.strip("| ").split(" | ") for line in text.split("\n\n")[0].splitlines())
+    assert [row[0] for row in rows] == [*GATES]
+    assert {len(row) for row in rows} == {len(head)}
+    for row in rows:
+        mean, seeds = float(row[-2]), [float(error) for error in row[-1].split(", ")]
+        assert len(seeds) == 2
+        assert abs(mean - sum(seeds) / 2) <= 0.001
 
 
 def test_a_fit_can_be_repeated_and_learns() -> None:

@@ -34,6 +34,14 @@ def test_console_blocks_print_what_they_show(page: Path) -> None:
     assert runner.summarize().failed == 0
 
 
+def test_every_measured_table_is_shown_and_there() -> None:
+    shown = {line for page in PAGES for line in re.findall(r'^--8<-- "(.+)"$', page.read_text("utf-8"), re.MULTILINE)}
+    committed = {name(path) for path in (ROOT / "benchmarks/results").glob("*.md")}
+    assert committed
+    assert committed - shown == set()
+    assert [path for path in shown if path.startswith("benchmarks/") and not (ROOT / path).is_file()] == []
+
+
 def test_readme_starts_with_code_that_runs() -> None:
     assert blocks(ROOT / "README.md", "python")
 
