@@ -16,17 +16,16 @@ Reference: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 
 al., "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", TOMS 2020.
 """
 
-from collections.abc import Iterator
 from functools import cache
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gatedinpaint._tiles import channels_last, framed, tiling_of
+
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # and infinity
-# Tiles worked on together: enough for every filter that is read, few enough to stay in the processor's cache.
-_TOGETHER = 256
 
 
 def filtered_conv2d(
@@ -75,59 +74,6 @@ def _both_ways(dtype: torch.dtype) -> Tensor:
     return torch.kron(powers, powers).to(dtype)
 
 
-class _Tiling(NamedTuple):
-    """How the results are cut into tiles."""
-
-    batch: int
-    rows: int
-    """Tiles below one another, in every phase of the dilation."""
-    columns: int
-    dilation: int
-    channels: int
-    """The most that a map has."""
-
-    def parts(self) -> Iterator[tuple[slice, slice]]:
-        """Samples and rows of tiles that are worked on together."""
-        in_row = self.columns * self.dilation**2
-        rows = max(1, min(self.rows, _TOGETHER // in_row))
-        samples = max(1, _TOGETHER // (in_row * rows)) if rows == self.rows else 1
-        for sample, row in product(range(0, self.batch, samples), range(0, self.rows, rows)):
-            yield slice(sample, sample + samples), slice(row, row + rows)
-
-    def windows(self, padded: Tensor) -> Tensor:
-        """The 6 × 6 inputs of every tile, which overlap: a view (6, 6, B, rows, phase, columns, phase, C)."""
-        shape = (self.batch, 4 * self.rows + 2, self.dilation, 4 * self.columns + 2, self.dilation, -1)
-        split: Tensor = padded.view(shape)
-        return split.unfold(1, 6, 4).unfold(3, 6, 4).permute(6, 7, 0, 1, 2, 3, 4, 5)
-
-    def blocks(self, results: Tensor) -> Tensor:
-        """The results of every tile: a view (4, 4, B, rows, phase, columns, phase, D)."""
-        shape = (self.batch, self.rows, 4, self.dilation, self.columns, 4, self.dilation, -1)
-        return results.view(shape).permute(2, 5, 0, 1, 3, 4, 6, 7)
-
-    def padded_size(self) -> tuple[int, int]:
-        """Height and width of the inputs of all tiles."""
-        return self.dilation * (4 * self.rows + 2), self.dilation * (4 * self.columns + 2)
-
-    def size(self) -> tuple[int, int]:
-        """Height and width of the results of all tiles."""
-        return self.dilation * 4 * self.rows, self.dilation * 4 * self.columns
-
-    def scratch(self, like: Tensor, count: int) -> tuple[Tensor, ...]:
-        """Memory for the numbers of a part; to ask for it anew at every step costs as much as a transform."""
-        samples, rows = next(self.parts())
-        tiles = min(samples.stop, self.batch) * min(rows.stop, self.rows) * self.columns * self.dilation**2
-        # One by one: glibc maps what is beyond 32 MiB anew at every call.
-        return tuple(like.new_empty(36 * tiles * self.channels) for _ in range(count))
-
-
-def _tiling(x: Tensor, weight: Tensor, padding: int, dilation: int) -> tuple[_Tiling, tuple[int, int]]:
-    """The tiling, and height and width of the result."""
-    height, width = (side + 2 * padding - 2 * dilation for side in x.shape[2:])
-    rows, columns = (-(-side // (4 * dilation)) for side in (height, width))
-    return _Tiling(x.shape[0], rows, columns, dilation, max(weight.shape[:2])), (height, width)
-
-
 def _transform(matrix: Tensor, tiles: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """``matrix`` · tile · ``matrix``ᵀ for tiles (k, k, ...) and a matrix (n, k): (n, n, ...), in the memory of a."""
     gathered = a[: tiles.numel()].view(tiles.shape)
@@ -157,9 +103,9 @@ class _FilteredConv2d(torch.autograd.Function):
     def forward(
         x: Tensor, weight: Tensor, bias: Tensor | None, points: Tensor | None, padding: int, dilation: int
     ) -> Tensor:
-        tiling, (height, width) = _tiling(x, weight, padding, dilation)
+        tiling, (height, width) = tiling_of(x, weight, padding, dilation)
         filters = (filter_points(weight) if points is None else points).transpose(1, 2)
-        windows = tiling.windows(_framed(_channels_last(x), padding, tiling.padded_size()))
+        windows = tiling.windows(framed(channels_last(x), padding, tiling.padded_size()))
         size = (x.shape[0], weight.shape[0], *tiling.size())
         results = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         blocks = tiling.blocks(results.permute(0, 2, 3, 1))
@@ -189,13 +135,13 @@ class _FilteredConv2d(torch.autograd.Function):
                 gradient, x, weight, [weight.shape[0]], *geometry, [of_x, of_weight, of_bias]
             )
             return (*plain, None, None, None)
-        tiling, _ = _tiling(x, weight, ctx.padding, ctx.dilation)
+        tiling, _ = tiling_of(x, weight, ctx.padding, ctx.dilation)
         filters = filter_points(weight) if ctx.points is None else ctx.points
-        blocks = tiling.blocks(_framed(_channels_last(gradient), 0, tiling.size()))
+        blocks = tiling.blocks(framed(channels_last(gradient), 0, tiling.size()))
         inverse, powers = _inverse(x.dtype), _powers(4, x.dtype)
         a, b, c = tiling.scratch(x, 3)
         if of_weight:
-            windows = tiling.windows(_framed(_channels_last(x), ctx.padding, tiling.padded_size()))
+            windows = tiling.windows(framed(channels_last(x), ctx.padding, tiling.padded_size()))
             filter_gradient = torch.zeros_like(filters)
         if of_x:
             x_gradient = x.new_zeros(x.shape[0], *tiling.padded_size(), x.shape[1])
@@ -217,29 +163,6 @@ class _FilteredConv2d(torch.autograd.Function):
             None,
             None,
         )
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    """(B, C, H, W) → contiguous (B, H, W, C)."""
-    if x.is_contiguous(memory_format=torch.channels_last):
-        return x.permute(0, 2, 3, 1)
-    turned = x.new_empty(x.shape[0], x.shape[2] * x.shape[3], x.shape[1])
-    for sample, source in zip(turned, x.flatten(2), strict=True):
-        sample.copy_(source.t())  # in two dimensions PyTorch turns by blocks, three times faster than in four
-    return turned.view(x.shape[0], *x.shape[2:], x.shape[1])
-
-
-def _framed(x: Tensor, before: int, size: tuple[int, int]) -> Tensor:
-    """x (B, H, W, C) in a map of zeros of ``size``, ``before`` rows and columns from its corner."""
-    height, width = x.shape[1:3]
-    if (height, width) == size:
-        return x
-    framed = x.new_empty(x.shape[0], *size, x.shape[3])
-    framed[:, :before] = framed[:, before + height :] = 0
-    framed[:, :, :before] = framed[:, :, before + width :] = 0
-    # What lies beyond the last tile is never seen.
-    framed[:, before : before + height, before : before + width] = x[:, : size[0] - before, : size[1] - before]
-    return framed
 
 
 def _add_overlapping(windows: Tensor, tiles: Tensor) -> None:

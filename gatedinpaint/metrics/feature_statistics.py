@@ -140,14 +140,12 @@ class FeatureStatistics:
         return _joined(folded, (len(rows), mean, _scatter(rows.sub_(mean))))
 
 
-def _scatter(rows: Tensor, *, block: int = 128) -> Tensor:
-    """rowsᵀ · rows, of which little more than the lower half is multiplied: the rest is its mirror image."""
-    result = rows.new_empty(rows.shape[1], rows.shape[1])
-    for first in range(0, rows.shape[1], block):
-        columns = slice(first, first + block)
-        result[first:, columns] = rows[:, first:].T @ rows[:, columns]
-        result[columns, first + block :] = result[first + block :, columns].T
-    return result
+def _scatter(rows: Tensor) -> Tensor:
+    """rowsᵀ · rows."""
+    if torch.get_num_threads() > 1:
+        return rows.T @ rows  # threads of NumPy would spin on beside those of torch
+    plain = rows.numpy()
+    return torch.from_numpy(plain.T @ plain)  # NumPy sees that both are one array, and computes half of the product
 
 
 def _joined(first: tuple[int, Tensor, Tensor], second: tuple[int, Tensor, Tensor]) -> tuple[int, Tensor, Tensor]:

@@ -51,7 +51,7 @@ def test_row_compares_every_form_with_ours(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.skipif(not timing.Path("/proc/self/clear_refs").exists(), reason="reads /proc")
 def test_peak_memory_counts_what_is_freed_again() -> None:
-    megabytes = 64
+    megabytes = 256  # glibc keeps up to 64 of what earlier tests freed
     peak = timing.peak_memory(lambda: torch.ones(megabytes * 2**18).sum(), warm_up=lambda: torch.ones(8).sum())
     assert peak is not None
     assert megabytes * 2**20 * 0.95 < peak < megabytes * 2**20 * 1.2

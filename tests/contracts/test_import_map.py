@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
     "_checks": set(),
     "_conv2d": {"_minimal_filtering"},
-    "_minimal_filtering": set(),
+    "_minimal_filtering": {"_tiles"},
     "_optional": set(),
+    "_tiles": set(),
     "_weights_file": set(),
     "image": {"_checks", "_optional"},
     "masks": {"_checks", "_optional"},
