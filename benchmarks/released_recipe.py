@@ -189,7 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = [summary_table(list(reports.values()), shown), ""]
     lines += [
         f"{options.minutes:g} minutes each by the {options.clock} clock, {torch.get_num_threads()} threads; "
-        f"{len(faces.positions)} crops."
+        f"{len(faces.positions)} crops.",
+        "",
     ]
     lines += [f"- {name}: {count} steps, {asdict(recipes[name].weights)}" for name, count in steps.items()]
     lines += [

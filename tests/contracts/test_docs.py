@@ -36,6 +36,9 @@ def test_console_blocks_print_what_they_show(page: Path) -> None:
 
 def test_every_measured_table_is_shown_and_there() -> None:
     shown = {line for page in PAGES for line in re.findall(r'^--8<-- "(.+)"$', page.read_text("utf-8"), re.MULTILINE)}
+    shown |= {  # pages show what a table of quality's own making holds; see docs/_build/figures.py
+        f"benchmarks/results/{Path(line).stem}.md" for line in shown if line.startswith("docs/assets/generated/quality")
+    }
     committed = {name(path) for path in (ROOT / "benchmarks/results").glob("*.md")}
     assert committed
     assert committed - shown == set()
