@@ -31,9 +31,9 @@ class Stop:
 
     def asked(self) -> int:
         """The signal that reached any of the ranks, on all of them the same; 0 for none."""
-        if self.ranks.world_size > 1:
-            self.number = max(self.ranks.gather(self.number))
-        return self.number
+        heard = max(self.ranks.gather(self.number))
+        self.number = self.number or heard  # one that came meanwhile is for the next time
+        return heard
 
     def __enter__(self) -> Self:
         self.before = {number: signal.signal(number, self._note) for number in SIGNALS}

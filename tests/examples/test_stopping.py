@@ -16,7 +16,7 @@ from examples.mask_removal.distributed import Ranks, ranks
 from examples.mask_removal.run_lock import only_trainer
 from examples.mask_removal.stopping import Stop, Stopped
 from tests.examples.same_state import assert_same, final
-from tests.examples.test_resume import OPTIONS, ROOT, TINY, finish, on_two_ranks, ranks_of, run, wait_for
+from tests.examples.test_resume import OPTIONS, ROOT, TINY, finish, launched, on_two_ranks, ranks_of, run, wait_for
 
 LONG = replace(TINY, steps_constant=6, checkpoint_every=1000)
 WORDS = ["--steps-constant", "6", "--checkpoint-every", "1000"]
@@ -104,10 +104,23 @@ def test_a_signal_to_the_whole_group_as_terminals_and_clusters_send_it(
     assert len(steps_of(tmp_path)) == 1 and steps_of(tmp_path)[0] > 2
 
 
+def test_a_signal_while_the_ranks_ask_each_other_is_not_lost() -> None:
+    class Late:
+        world_size = 2
+
+        def gather(self, number: int) -> list[int]:
+            signal.raise_signal(signal.SIGTERM)
+            return [number, 0]
+
+    with Stop(Late()) as stop:  # type: ignore[arg-type]
+        assert [stop.asked(), stop.asked()] == [0, signal.SIGTERM]
+
+
 @pytest.mark.slow
 def test_one_rank_of_two_that_is_told_stops_both(training_set: Path, tmp_path: Path) -> None:
     words = ("--steps-constant", "40", "--checkpoint-every", "1000")
-    launcher = on_two_ranks(training_set, tmp_path / "cut", "--max-restarts=0", *words)
+    two = ["--standalone", "--nproc-per-node=2", "--max-restarts=0"]
+    launcher = launched(training_set, tmp_path / "cut", *words, launcher=two)
     wait_for(lambda: (tmp_path / "cut" / "log.jsonl").exists())
     os.kill(ranks_of(launcher)[1], signal.SIGTERM)
     errors = launcher.communicate(timeout=120)[1]
