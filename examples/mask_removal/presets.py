@@ -106,7 +106,7 @@ def small_finish() -> Config:
 
 
 def smoke() -> Config:
-    """A tiny network, to see that everything runs: two epochs, or with ``--steps-constant 10`` a few seconds."""
+    """A tiny network, to see that everything runs: two epochs, or with ``--steps-constant 10`` ten steps."""
     return Config(
         base_channels=2,
         discriminator_channels=2,

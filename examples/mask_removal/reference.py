@@ -27,11 +27,11 @@ def reference_channels(
     """
     warped = warp_reference(second, second_landmarks, landmarks, photo.shape[:2], target=photo, hole=hole)
     sure = warped.known & (warped.confidence > LEAST_CONFIDENCE)
-    known = warped.known & _without_islands(sure)
+    known = warped.known & _without_gaps(sure)
     return np.where(known[..., None], warped.photo, np.uint8(0)), known
 
 
-def _without_islands(area: np.ndarray) -> np.ndarray:
+def _without_gaps(area: np.ndarray) -> np.ndarray:
     """The area and all that it surrounds, bool (H, W)."""
     outlines, _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros(area.shape, np.uint8)
