@@ -53,6 +53,7 @@ from gatedinpaint.masks import (
 )
 from gatedinpaint.models import (
     CoarseNet,
+    CoarseUNet,
     DeepFillV2Generator,
     DeepFillV2Output,
     InpaintGenerator,
@@ -70,6 +71,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CoarseNet",
+    "CoarseUNet",
     "ContextualAttention2d",
     "DeepFillV2Generator",
     "DeepFillV2Output",

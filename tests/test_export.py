@@ -111,10 +111,17 @@ def test_bad_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         InpaintGenerator(2, reference=False),
         InpaintGenerator(2),
+        InpaintGenerator(2, coarse="unet"),
         DeepFillV2Generator(4),
         optimize_for_inference(InpaintGenerator(2, reference=False)),
     ],
-    ids=["InpaintGenerator", "InpaintGenerator with reference", "DeepFillV2Generator", "optimized"],
+    ids=[
+        "InpaintGenerator",
+        "InpaintGenerator with reference",
+        "InpaintGenerator with U-Net",
+        "DeepFillV2Generator",
+        "optimized",
+    ],
 )
 def test_generators_at_three_sizes(generator: nn.Module, tmp_path: Path) -> None:
     for layer in generator.modules():

@@ -57,6 +57,8 @@ class Arguments:
     start_from: Path | None = None
     """Folder of a generator, as a run or save_model writes one: a new run begins with its weights. For other photos or
     another image size."""
+    coarse_from: Path | None = None
+    """Folder of a generator whose first stage a new run begins with, in place of that of --start-from."""
     profile: bool = False
     """Print what each part of a step costs, and train nothing."""
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=small)

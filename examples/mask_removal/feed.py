@@ -1,4 +1,4 @@
-"""Batches as the training loop takes them: this rank's share, with twins, in the parts that pass the networks."""
+"""Batches as the loop takes them: this rank's share, changed by chance, in the parts that pass the networks."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from examples.mask_removal.config import Config
 from examples.mask_removal.data import Batch, FaceDataset, batches
 from examples.mask_removal.distributed import Ranks
-from examples.mask_removal.twin import Twin, with_twins
+from examples.mask_removal.twin import Twin, some_twins, with_twins
 
 _OF_TWINS = 1  # tells the generators of twins from those of samples, which have (seed, epoch, index)
 _OF_SIZE = 2
@@ -35,7 +35,7 @@ class Feed:
     def __init__(self, training: FaceDataset, config: Config, ranks: Ranks, *, workers: int = 0) -> None:
         self.training, self.config, self.ranks, self.workers = training, config, ranks, workers
         self.part_size = ranks.share(config.batch_size, config.accumulation)
-        if self.part_size * ranks.world_size < 2:
+        if config.weights.contrastive and self.part_size * ranks.world_size < 2:
             raise ValueError(
                 f"batch_size {config.batch_size} in {config.accumulation} parts leaves 1 image to a part: the "
                 "contrastive loss needs negatives. Choose a larger batch_size or a smaller accumulation."
@@ -64,9 +64,9 @@ class Feed:
             pin_memory=self.ranks.device.type == "cuda",
         )
         for number, batch in zip(range(step, end), loaded, strict=False):
-            yield self._with_twins(batch, *divmod(number, self.steps_per_epoch))
+            yield self._parts(batch, *divmod(number, self.steps_per_epoch))
 
-    def _with_twins(self, batch: Batch, epoch: int, position: int) -> list[Batch]:
+    def _parts(self, batch: Batch, epoch: int, position: int) -> list[Batch]:
         batch = Batch(*(x.to(self.ranks.device, non_blocking=True) for x in batch))
         share = self.config.half_size_share
         if share:
@@ -75,8 +75,9 @@ class Feed:
         place = position * self.config.batch_size + self.ranks.rank * len(batch.image)
         keys = [(self.config.seed, epoch, place + index, _OF_TWINS) for index in range(len(batch.image))]
         pieces = zip(*(torch.split(x, self.part_size) for x in batch), strict=True)
+        changed = with_twins if self.config.weights.contrastive else some_twins
         return [
-            with_twins(Batch(*piece), self.twin, keys[index * self.part_size :][: self.part_size])
+            changed(Batch(*piece), self.twin, keys[index * self.part_size :][: self.part_size])
             for index, piece in enumerate(pieces)
         ]
 

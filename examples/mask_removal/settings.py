@@ -38,6 +38,10 @@ class Config:
     """Everything that decides a training run but where its files are. The defaults are the paper's."""
 
     base_channels: int = 32
+    coarse: Literal["dilated", "unet"] = "dilated"
+    """First stage of the generator; the paper's is the dilated one."""
+    coarse_only: bool = False
+    """Train the first stage alone: the second one keeps its weights and is not run."""
     discriminator_channels: int = 32
     features: Literal["vgg19", "vgg16", "alexnet"] = "vgg19"
     """Network over whose features the perceptual and the style loss measure. The paper's is VGG-19."""
@@ -55,7 +59,8 @@ class Config:
     """τ of the contrastive loss."""
 
     batch_size: int = 16
-    """Images in a step, over all ranks; each comes with its augmented twin, so the networks see twice as many."""
+    """Images in a step, over all ranks; each comes with its augmented twin, so the networks see twice as many. Without
+    the contrastive loss there are no twins: half of the images are changed as a twin would be."""
     accumulation: int = 1
     """Parts in which each rank sends its share of the batch through the networks. Negatives of the contrastive loss
     are those of one part."""
@@ -115,6 +120,12 @@ class Config:
             raise ValueError(f'weights.lpips needs features="alexnet"; got features="{self.features}".')
         if self.features not in ("vgg19", "vgg16", "alexnet"):
             raise ValueError(f'features must be "vgg19", "vgg16" or "alexnet"; got {self.features!r}.')
+        if self.coarse not in ("dilated", "unet"):
+            raise ValueError(f'coarse must be "dilated" or "unet"; got {self.coarse!r}.')
+        if self.coarse_only and self.weights.contrastive:
+            raise ValueError(
+                "coarse_only leaves no embedding for the contrastive loss. Add --weights.contrastive 0 to it."
+            )
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {get_args(Precision)}; got {self.precision!r}.")
         if self.best_by not in ("lpips", "psnr", "ssim"):

@@ -66,13 +66,16 @@ def pixel_terms(output: InpaintOutput, batch: Batch, config: Config) -> dict[str
     """The terms that need no other network."""
     regions = {"hole_weight": config.hole_weight, "valid_weight": config.valid_weight}
     normalize = "area" if config.area_normalized else None
-    return {
+    terms = {
         "reconstruction": sum(
             masked_l1_loss(stage, batch.image, batch.mask, **regions, normalize=normalize) for stage in output[:2]
         ),
         "total_variation": total_variation_loss(composite(output.refined, batch.image, batch.mask)),
-        "contrastive": info_nce_loss(*split_twins(output.embedding), temperature=config.temperature, gather=True),
     }
+    if config.weights.contrastive:
+        embeddings = split_twins(output.embedding)
+        terms["contrastive"] = info_nce_loss(*embeddings, temperature=config.temperature, gather=True)
+    return terms
 
 
 def feature_terms(output: InpaintOutput, batch: Batch, features: nn.Module, config: Config) -> dict[str, Tensor]:

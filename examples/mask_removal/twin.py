@@ -10,6 +10,8 @@ from torch import Tensor
 
 from examples.mask_removal.data import Batch
 
+_CHOSEN = 3  # tells these draws from those of the twins' colours
+
 
 class Twin:
     """Mirror a batch and change its colours: flip p = 1, brightness, contrast, saturation p = 0.75 each, hue p = 1.
@@ -53,6 +55,13 @@ class Twin:
 def with_twins(batch: Batch, twin: Twin, keys: Sequence[tuple[int, ...]]) -> Batch:
     """The batch, and after it its twins."""
     return Batch(*(torch.cat(pair) for pair in zip(batch, twin(batch, keys), strict=True)))
+
+
+def some_twins(batch: Batch, twin: Twin, keys: Sequence[tuple[int, ...]]) -> Batch:
+    """The batch with its twins in the place of half of the images, drawn by the keys."""
+    chosen = torch.tensor([np.random.default_rng((*key, _CHOSEN)).random() < 0.5 for key in keys])
+    chosen = chosen.view(-1, 1, 1, 1).to(batch.image.device)
+    return Batch(*(torch.where(chosen, b, a) for a, b in zip(batch, twin(batch, keys), strict=True)))
 
 
 def split_twins(embedding: Tensor) -> tuple[Tensor, Tensor]:

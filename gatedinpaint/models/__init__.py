@@ -1,5 +1,6 @@
 """Networks assembled from the layers, and their files."""
 
+from gatedinpaint.models.coarse_unet import CoarseUNet
 from gatedinpaint.models.deepfillv2 import DeepFillV2Generator, DeepFillV2Output
 from gatedinpaint.models.deepfillv2_weights import load_deepfillv2_weights
 from gatedinpaint.models.discriminator import SNPatchDiscriminator
@@ -9,6 +10,7 @@ from gatedinpaint.models.io import load_model, save_model
 
 __all__ = [
     "CoarseNet",
+    "CoarseUNet",
     "DeepFillV2Generator",
     "DeepFillV2Output",
     "InpaintGenerator",

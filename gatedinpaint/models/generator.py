@@ -1,16 +1,18 @@
 """The coarse-to-fine generator: a gated coarse net, then a refine net with attention at three scales."""
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_count, check_image, check_mask
+from gatedinpaint._checks import check_image, check_mask
 from gatedinpaint._conv2d import Conv2d
 from gatedinpaint.layers import GatedConv2d, GatedUpsample2d, MultiScaleSelfAttention, SPDResBlock, init_weights
 from gatedinpaint.masks import composite
+from gatedinpaint.models._checks import check_input, check_width
 from gatedinpaint.models._padding import crop, pad_to_multiple
+from gatedinpaint.models.coarse_unet import CoarseUNet
 from gatedinpaint.models.pretrained import Pretrained
 
 SPD_4 = (1, 2, 4, 8)
@@ -55,7 +57,7 @@ class CoarseNet(nn.Module):
 
     def __init__(self, base_channels: int = 32, *, in_channels: int = _INPUT_CHANNELS) -> None:
         super().__init__()
-        c = _check_width(base_channels)
+        c = check_width(base_channels)
         self.in_channels = in_channels
         self.encoder = nn.Sequential(
             GatedConv2d(in_channels, c, 5),
@@ -81,7 +83,7 @@ class CoarseNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → (B, 3, H, W) in [−1, 1]."""
-        _check_input(x, self.in_channels, multiple=4)
+        check_input(x, self.in_channels, multiple=4)
         y: Tensor = self.decoder(self.middle(self.encoder(x)))
         return y.tanh()
 
@@ -112,7 +114,7 @@ class RefineNet(nn.Module):
 
     def __init__(self, base_channels: int = 32, *, in_channels: int = _INPUT_CHANNELS) -> None:
         super().__init__()
-        c = _check_width(base_channels)
+        c = check_width(base_channels)
         self.in_channels = in_channels
         self.stem = _convolution(in_channels, c, 7)
         self.down = nn.ModuleList(
@@ -133,7 +135,7 @@ class RefineNet(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, in_channels, H, W) → image (B, 3, H, W), embedding (B, 16c)."""
-        _check_input(x, self.in_channels, multiple=16)
+        check_input(x, self.in_channels, multiple=16)
         scale_2 = self.down[0](self.stem(x))
         scale_4 = self.down[1](scale_2)
         scale_8 = self.down[2](scale_4)
@@ -147,6 +149,13 @@ class RefineNet(nn.Module):
         return self.to_rgb(y), embedding
 
 
+# Class and the multiple that height and width must be of; the refine net asks for 16.
+_FIRST_STAGES: dict[str, tuple[type[CoarseNet] | type[CoarseUNet], int]] = {
+    "dilated": (CoarseNet, 16),
+    "unet": (CoarseUNet, 32),
+}
+
+
 class InpaintGenerator(Pretrained):
     r"""Coarse net, composite, refine net: fills the hole of an image, with or without a warped reference.
 
@@ -156,11 +165,15 @@ class InpaintGenerator(Pretrained):
 
     With ``reference=True`` both stages also see the reference (zero where it is unknown) and where it is known;
     leaving the reference out at the call means that it is known nowhere. Any height and width: the input is padded
-    with its border to multiples of 16 and the result cropped back.
+    with its border to multiples of 16, or of 32 for a U-Net as first stage, and the result cropped back.
+
+    With ``coarse_only`` set on the object the second stage is left out: ``refined`` is the coarse result then, and the
+    embedding is 0. It serves for training the first stage by itself, and is not saved.
 
     Args:
         base_channels: the width c, even. 68 M parameters at c = 32, growing with c².
         reference: has the four reference channels.
+        coarse: the first stage: ``"dilated"`` is :class:`CoarseNet`, ``"unet"`` is :class:`CoarseUNet`.
 
     Shapes:
         image (B, 3, H, W) in [−1, 1]; mask (B, 1, H, W), 1 = hole; reference (B, 3, H, W) in [−1, 1]; reference_mask
@@ -169,13 +182,13 @@ class InpaintGenerator(Pretrained):
 
     Raises:
         TypeError: an argument is no floating-point tensor.
-        ValueError: an odd width, shapes that do not match, a reference for a generator without reference channels, a
-            reference_mask without reference.
+        ValueError: an odd width, an unknown first stage, shapes that do not match, a reference for a generator without
+            reference channels, a reference_mask without reference.
 
     Departs from the paper:
         The hole is zero after normalising to [−1, 1]; the coarse result is composited before it is refined; the refined
         result is clipped in eval mode, where the paper has no last activation; the reference channels are an addition
-        (the released code pasted the warped pixels into the hole).
+        (the released code pasted the warped pixels into the hole), and so is ``coarse="unet"``.
 
     Example:
         >>> generator = InpaintGenerator(2).eval()
@@ -185,19 +198,27 @@ class InpaintGenerator(Pretrained):
         torch.Size([1, 3, 37, 50])
     """
 
-    def __init__(self, base_channels: int = 32, *, reference: bool = True) -> None:
+    def __init__(
+        self, base_channels: int = 32, *, reference: bool = True, coarse: Literal["dilated", "unet"] = "dilated"
+    ) -> None:
         super().__init__()
-        self.base_channels = _check_width(base_channels)
+        if coarse not in _FIRST_STAGES:
+            raise ValueError(f"coarse must be one of {tuple(_FIRST_STAGES)}; got {coarse!r}.")
+        self.base_channels = check_width(base_channels)
         self.reference = reference
+        self.coarse_only = False
+        self._first_stage = coarse
         in_channels = _INPUT_CHANNELS * (2 if reference else 1)
-        self.coarse = CoarseNet(base_channels, in_channels=in_channels)
+        first_stage, self._multiple = _FIRST_STAGES[coarse]
+        self.coarse = first_stage(base_channels, in_channels=in_channels)
         self.refine = RefineNet(base_channels, in_channels=in_channels)
         init_weights(self)
 
     @property
-    def config(self) -> dict[str, int | bool]:
+    def config(self) -> dict[str, Any]:
         """The arguments that build this network again."""
-        return {"base_channels": self.base_channels, "reference": self.reference}
+        config = {"base_channels": self.base_channels, "reference": self.reference}
+        return config if self._first_stage == "dilated" else config | {"coarse": self._first_stage}
 
     def forward(
         self, image: Tensor, mask: Tensor, reference: Tensor | None = None, reference_mask: Tensor | None = None
@@ -208,10 +229,13 @@ class InpaintGenerator(Pretrained):
         height, width = image.shape[2:]
         mask = (mask > 0.5).to(image.dtype)
         known = self._reference_channels(image, reference, reference_mask)
-        image, mask, known = (pad_to_multiple(x, 16) for x in (image, mask, known))
+        image, mask, known = (pad_to_multiple(x, self._multiple) for x in (image, mask, known))
         visible = composite(torch.zeros_like(image), image, mask)  # a hole may hold anything, NaN included
         coarse = self.coarse(torch.cat([visible, mask, known], dim=1))
-        refined, embedding = self.refine(torch.cat([composite(coarse, image, mask), mask, known], dim=1))
+        if self.coarse_only:
+            refined, embedding = coarse, coarse.new_zeros(len(coarse), 16 * self.base_channels)
+        else:
+            refined, embedding = self.refine(torch.cat([composite(coarse, image, mask), mask, known], dim=1))
         if not self.training:
             refined = refined.clamp(-1, 1)
         coarse, refined = (crop(x, (height, width)) for x in (coarse, refined))
@@ -253,20 +277,3 @@ def _spd_blocks(channels: int) -> nn.Sequential:
 
 def _double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def _check_input(x: Tensor, in_channels: int, *, multiple: int) -> None:
-    check_image(x, name="x", channels=in_channels)
-    size = tuple(x.shape[2:])
-    if any(side % multiple for side in size):
-        raise ValueError(
-            f"x must have a height and width that are multiples of {multiple}; got {size}. Pad it, or use "
-            "InpaintGenerator, which pads."
-        )
-
-
-def _check_width(base_channels: int) -> int:
-    check_count(base_channels, name="base_channels")
-    if base_channels % 2:
-        raise ValueError(f"base_channels must be even: base_channels / 2 occurs in the network; got {base_channels}.")
-    return base_channels

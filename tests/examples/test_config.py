@@ -54,6 +54,8 @@ def test_bad_configurations() -> None:
         {"ema_decay": 2.0},
         {"twin_colour": -0.1},
         {"twin_hue": 0.6},
+        {"coarse": "deep"},
+        {"coarse_only": True},
     ):
         with pytest.raises(ValueError, match=next(iter(setting))):
             replace(paper(), **setting)

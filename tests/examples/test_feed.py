@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ CPU = torch.device("cpu")
 CONFIG = replace(smoke(), batch_size=4)
 
 
-def feed(training_set: Path, *, rank: int = 0, world_size: int = 1, **settings: int) -> Feed:
+def feed(training_set: Path, *, rank: int = 0, world_size: int = 1, **settings: Any) -> Feed:
     config = replace(CONFIG, **settings)
     return Feed(FaceDataset(training_set, seed=config.seed), config, Ranks(rank, world_size, CPU))
 
@@ -49,6 +50,28 @@ def test_twins_differ_between_places_and_epochs(training_set: Path) -> None:
     ]
     changes = torch.cat(brightness)
     assert len(changes.unique()) == 8
+
+
+def test_without_the_contrastive_loss_some_images_are_changed_and_none_added(training_set: Path) -> None:
+    weights = replace(CONFIG.weights, contrastive=0.0)
+    plain = [parts[0] for parts in feed(training_set).parts(0, 4)]
+    some = [parts[0] for parts in feed(training_set, weights=weights).parts(0, 4)]
+    chosen = []
+    for both, one in zip(plain, some, strict=True):
+        images, twins = both.image.chunk(2)
+        assert one.image.shape == images.shape
+        for n, image in enumerate(one.image):
+            changed = torch.equal(image, twins[n])
+            assert changed or torch.equal(image, images[n])
+            assert torch.equal(one.mask[n], both.mask[n + len(images) * changed])
+            chosen.append(changed)
+    assert 4 <= sum(chosen) <= 12  # of 16
+    halves = [
+        [part for steps in feed(training_set, weights=weights, rank=rank, world_size=2, accumulation=2).parts(0, 1)
+         for part in steps]
+        for rank in range(2)
+    ]  # fmt: skip
+    assert torch.equal(torch.cat([part.image for parts in halves for part in parts]), some[0].image)
 
 
 def test_a_batch_that_ranks_cannot_share(training_set: Path) -> None:

@@ -14,6 +14,7 @@ from examples.mask_removal.arguments import Arguments, parse, write_config
 from examples.mask_removal.config import Config, LossWeights, paper, small, smoke
 from examples.mask_removal.data import Batch, FaceDataset
 from examples.mask_removal.distributed import ranks
+from examples.mask_removal.random_state import seed_everything
 from examples.mask_removal.run_log import forget_after
 from examples.mask_removal.schedule import learning_rate_factor, total_steps
 from examples.mask_removal.steps import discriminator_loss, generator_terms, update_average
@@ -198,6 +199,35 @@ def test_a_run_can_start_from_the_weights_of_another(
     error = capsys.readouterr().err
     assert "expected an InpaintGenerator with {'base_channels': 4" in error and error.count("\n") == 1
     assert not (tmp_path / "other").exists()
+
+
+def test_the_first_stage_by_itself_and_then_both(
+    training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(7)
+    refined = InpaintGenerator(2)
+    save_model(refined, tmp_path / "refined")
+    known = ["--data", str(training_set), "--preset", "smoke", "--workers", "0", "--coarse", "unet"]
+    alone = ["--coarse-only", "--weights.contrastive", "0", "--weights.adversarial", "0"]
+    assert train.main([*known, *alone, "--output", str(tmp_path / "first"), "--start-from", str(tmp_path / "refined"),
+                       "--coarse-from", str(tmp_path / "refined")]) == 2  # fmt: skip
+    assert "Choose --base-channels and --coarse like it" in capsys.readouterr().err
+    assert train.main([*known, *alone, "--output", str(tmp_path / "first")]) == 0
+    first = load_model(tmp_path / "first" / "generator")
+    seed_everything(smoke().seed)
+    fresh = InpaintGenerator(2, coarse="unet")
+    assert _moved(fresh.coarse, first.coarse) and not _moved(fresh.refine, first.refine)
+
+    both = ["--start-from", str(tmp_path / "refined"), "--coarse-from", str(tmp_path / "first" / "generator")]
+    assert train.main([*known, *both, "--output", str(tmp_path / "run"), "--learning-rate-generator", "0"]) == 0
+    joined = load_model(tmp_path / "run" / "generator")
+    assert not _moved(first.coarse, joined.coarse) and not _moved(refined.refine, joined.refine)
+
+
+def _moved(stage: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """Whether any weight differs by more than storing in half precision does."""
+    pairs = zip(stage.state_dict().values(), other.state_dict().values(), strict=True)
+    return not all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in pairs)
 
 
 def test_every_setting_is_an_option(tmp_path: Path) -> None:

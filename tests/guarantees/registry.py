@@ -145,6 +145,7 @@ SUBJECTS: dict[str, Subject] = {
     ),
     # models
     "CoarseNet": Subject(_module(gi.CoarseNet, 2), lambda d: (d.map(4),), (16, 16), multiple=4, largest=1.0),
+    "CoarseUNet": Subject(_module(gi.CoarseUNet, 2), lambda d: (d.map(4),), (32, 32), multiple=32, largest=1.0),
     "RefineNet": Subject(_module(gi.RefineNet, 2), lambda d: (d.map(4),), (16, 16), multiple=16, largest=1.0),
     "InpaintGenerator": Subject(
         _module(gi.InpaintGenerator, 2),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gatedinpaint import CoarseNet, InpaintGenerator, RefineNet, SNPatchDiscriminator
+from gatedinpaint import CoarseNet, CoarseUNet, InpaintGenerator, RefineNet, SNPatchDiscriminator
 
 
 def count(module: nn.Module) -> int:
@@ -61,6 +61,39 @@ def test_equals_its_two_stages_by_hand() -> None:
     output = generator(image, mask)
     torch.testing.assert_close(output.coarse, coarse)
     torch.testing.assert_close(output.refined, refined.clamp(-1, 1))
+
+
+def test_a_u_net_as_first_stage() -> None:
+    generator = InpaintGenerator(2, coarse="unet").eval()
+    assert type(generator.coarse) is CoarseUNet
+    # Ten times the weights of the dilated net, as its docstring says.
+    assert count(CoarseUNet(8)) > 10 * count(CoarseNet(8))
+    for size in ((7, 50), (64, 64), (33, 16)):
+        image, mask = inputs(*size)
+        output = generator(image, mask, image, mask)
+        assert output.coarse.shape == output.refined.shape == image.shape
+    with pytest.raises(ValueError, match=r"coarse must be one of \('dilated', 'unet'\); got 'deep'"):
+        InpaintGenerator(2, coarse="deep")  # type: ignore[arg-type]
+
+
+def test_a_u_net_sees_the_whole_face() -> None:
+    net = CoarseUNet(2).double()
+    x = torch.randn(1, 4, 128, 128, dtype=torch.float64, requires_grad=True)
+    net(x)[..., 64, 64].sum().backward()
+    assert x.grad is not None and all((x.grad[0, :, corner, corner] != 0).all() for corner in (0, 127))
+
+
+def test_the_first_stage_alone() -> None:
+    generator = InpaintGenerator(2).eval()
+    image, mask = inputs()
+    both = generator(image, mask)
+    generator.coarse_only = True
+    alone = generator(image, mask)
+    assert torch.equal(alone.coarse, both.coarse) and torch.equal(alone.refined, both.coarse)
+    assert torch.equal(alone.embedding, torch.zeros_like(both.embedding))
+    assert copy.deepcopy(generator).coarse_only and "coarse_only" not in generator.config
+    generator.train()(image, mask).refined.sum().backward()
+    assert all(p.grad is None for p in generator.refine.parameters())
 
 
 def test_what_is_in_the_hole_is_never_seen() -> None:

@@ -18,7 +18,12 @@ from gatedinpaint import (
 
 @pytest.mark.parametrize(
     "build",
-    [lambda: InpaintGenerator(2, reference=False), lambda: DeepFillV2Generator(4), lambda: SNPatchDiscriminator(2)],
+    [
+        lambda: InpaintGenerator(2, reference=False),
+        lambda: InpaintGenerator(2, coarse="unet"),
+        lambda: DeepFillV2Generator(4),
+        lambda: SNPatchDiscriminator(2),
+    ],
 )
 def test_round_trip(tmp_path: Path, build) -> None:
     model = build().eval()
