@@ -119,7 +119,9 @@ def train_for(
     seed_everything(config.seed)
     place = Ranks(0, 1, torch.device("cpu"))
     feed = Feed(FaceDataset(data, reference_share=config.reference_share, seed=config.seed), config, place)
-    generator: nn.Module = InpaintGenerator(config.base_channels)
+    ours = InpaintGenerator(config.base_channels, coarse=config.coarse)
+    ours.coarse_only = config.coarse_only
+    generator: nn.Module = ours
     discriminator: nn.Module = SNPatchDiscriminator(config.discriminator_channels)
     if is_released:
         generator, discriminator = as_released(generator), LeakyPatches(discriminator)
@@ -130,7 +132,9 @@ def train_for(
     average = copy.deepcopy(generator).requires_grad_(False).eval()
     rates = (config.learning_rate_generator, config.learning_rate_discriminator)
     g_optimizer, d_optimizer = (
-        NetworkOptimizer(network, precision=config.precision, learning_rate=rate, betas=config.betas, clip_norm=0.0)
+        NetworkOptimizer(
+            network, precision=config.precision, learning_rate=rate, betas=config.betas, clip_norm=config.clip_norm
+        )
         for network, rate in zip((generator, discriminator), rates, strict=True)
     )
     began, step = clock(), 0
@@ -141,7 +145,7 @@ def train_for(
         if not is_released:
             for optimizer in (g_optimizer, d_optimizer):
                 optimizer.set_rate(min(1.0, 3 * (1 - spent)))
-        adversarial = is_released or 3 * spent >= 1
+        adversarial = bool(config.weights.adversarial) and (is_released or 3 * spent >= 1)
         output = generate(generator, part, config.precision)
         if adversarial and step % config.discriminator_every == 0:
             fake = composite(output.refined.detach(), part.image, part.mask)
