@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image
 from gatedinpaint._conv2d import Conv2d, undo_layout
+from gatedinpaint.layers._gate import gated, is_own
 from gatedinpaint.layers._geometry import PaddingMode, checked_geometry
 from gatedinpaint.layers._light_gates import GATES, Gate, light_gate
 from gatedinpaint.layers.spectral_norm import spectral_norm as normalize_spectrum
@@ -136,16 +137,14 @@ class GatedConv2d(nn.Module):
         if self.norm is not None:
             self.geometry.check_norm(x, self.norm)
         if self.gate_conv is None:
-            y = self._gated(*self._halves(self.conv(x)))
+            y = self._gated(*self._halves(self.conv(x)), own=is_own(self.conv, Conv2d))
         else:
-            y = self._gated(self.conv(x), self.gate_conv(x))
+            y = self._gated(self.conv(x), self.gate_conv(x), own=False)
         return undo_layout(y, x, self.conv)
 
-    def _gated(self, feature: Tensor, gate: Tensor) -> Tensor:
-        """y of the results of the two convolutions, both (B, out_channels, H', W')."""
-        if self.activation is not None:
-            feature = self.activation(feature)
-        y: Tensor = feature * self.sigmoid(gate)
+    def _gated(self, feature: Tensor, gate: Tensor, *, own: bool) -> Tensor:
+        """y of the results of the two convolutions, both (B, out_channels, H', W'), which are ``own`` or not."""
+        y = gated(feature, gate, self.activation, sigmoid=self.sigmoid, own=own)
         return y if self.norm is None else self.norm(y)
 
     def _halves(self, y: Tensor) -> tuple[Tensor, Tensor]:

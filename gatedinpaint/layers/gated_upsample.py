@@ -5,11 +5,11 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from gatedinpaint._checks import check_count, check_image
 from gatedinpaint._conv2d import Conv2d
 from gatedinpaint.layers._enlarged_conv import enlarged_conv2d
+from gatedinpaint.layers._gate import call_is_forward, is_own
 from gatedinpaint.layers.gated_conv import GatedConv2d
 
 
@@ -72,7 +72,9 @@ class GatedUpsample2d(nn.Module):
         # A traced graph should stay the plain one.
         if not torch.compiler.is_compiling() and x.device.type == "cpu" and _is_dense(x) and self._may_add_taps():
             conv = self.gated_conv.conv
-            return self.gated_conv._gated(*self.gated_conv._halves(enlarged_conv2d(x, conv.weight, conv.bias)))
+            return self.gated_conv._gated(
+                *self.gated_conv._halves(enlarged_conv2d(x, conv.weight, conv.bias)), own=True
+            )
         align_corners = None if self.mode == "nearest" else False
         enlarged = F.interpolate(x, scale_factor=self.scale_factor, mode=self.mode, align_corners=align_corners)
         y: Tensor = self.gated_conv(enlarged)
@@ -92,19 +94,13 @@ class GatedUpsample2d(nn.Module):
         if type(self.gated_conv) is not GatedConv2d or self.gated_conv.gate_conv is not None:
             return False
         conv = self.gated_conv.conv
-        if parametrize.type_before_parametrizations(conv) is not Conv2d:
+        if not is_own(conv, Conv2d):
             return False
         geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
         if geometry != ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros"):
             return False
-        return _call_is_forward(self.gated_conv) and _call_is_forward(conv)
+        return call_is_forward(self.gated_conv)
 
 
 def _is_dense(x: Tensor) -> bool:
     return x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
-
-
-def _call_is_forward(module: nn.Module) -> bool:
-    """Whether calling the module runs the forward of its class, and nothing before or after it."""
-    hooks = (module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks)
-    return not any(hooks) and "forward" not in vars(module)

@@ -300,3 +300,32 @@ def test_spectral_norm_is_saved_as_a_state_dict_and_not_as_a_pickle() -> None:
     other.load_state_dict(layer.state_dict(), strict=True)
     assert torch.equal(other(x), layer(x))
     assert torch.equal(copy.deepcopy(layer)(x), layer(x))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("activation", [nn.LeakyReLU(0.3), nn.ELU(), None])
+def test_without_a_gradient_the_same_numbers_and_nothing_watched_is_overwritten(
+    groups: int, activation: nn.Module | None
+) -> None:
+    layer, x = GatedConv2d(4, 6, 3, groups=groups, activation=activation), torch.randn(2, 4, 9, 8)
+    expected = layer(x).detach()
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []  # as it was when the hook saw it, and the same later
+    with torch.no_grad():
+        assert torch.equal(layer(x), expected)
+        for watched in filter(None, (layer.conv, layer.sigmoid, layer.activation)):
+            handle = watched.register_forward_hook(
+                lambda _module, _inputs, output: seen.append((output.clone(), output))
+            )
+            assert torch.equal(layer(x), expected)
+            handle.remove()
+        assert len(seen) == 2 + (activation is not None)
+    assert all(torch.equal(then, now) for then, now in seen)
+
+
+def test_without_a_gradient_one_new_map_and_not_three() -> None:
+    layer, x = GatedConv2d(2, 64, 1), torch.randn(1, 2, 64, 64)
+    with torch.no_grad(), torch.profiler.profile(profile_memory=True) as profile:
+        layer(x)
+    of_map = 64 * 64 * 64 * 4
+    allocated = sum(max(0, event.self_cpu_memory_usage) for event in profile.key_averages())
+    assert 3 * of_map <= allocated < 3.5 * of_map  # the convolution's two and the product

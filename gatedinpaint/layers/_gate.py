@@ -1,0 +1,45 @@
+"""φ(feature) ⊙ σ(gate), and when it may overwrite what it is given."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+
+def gated(feature: Tensor, gate: Tensor, activation: nn.Module | None, *, sigmoid: nn.Module, own: bool) -> Tensor:
+    """The product, in one new map where nothing has to be kept for a gradient, instead of three.
+
+    Args:
+        feature, gate: results of the convolutions.
+        activation, sigmoid: the layer's modules; one that somebody watches is called.
+        own: nobody else holds feature and gate.
+    """
+    own = own and not (feature.requires_grad or gate.requires_grad) and not _is_watched(feature)
+    if activation is not None:
+        if own and type(activation) is nn.LeakyReLU and call_is_forward(activation):
+            feature = F.leaky_relu_(feature, activation.negative_slope)
+        else:
+            feature = activation(feature)
+    return feature * (gate.sigmoid_() if own and call_is_forward(sigmoid) else sigmoid(gate))
+
+
+def call_is_forward(module: nn.Module) -> bool:
+    """Whether calling the module runs the forward of its class, and nothing before or after it."""
+    hooks = (module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks)
+    return not any(hooks) and "forward" not in vars(module)
+
+
+def is_own(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether the module is of the very class, apart from parametrizations, and is called without hooks."""
+    return parametrize.type_before_parametrizations(module) is kind and call_is_forward(module)
+
+
+def _is_watched(x: Tensor) -> bool:
+    """Whether operations are being recorded or transformed, where a plain graph without writing in place is wanted."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+        or type(x) is not Tensor
+    )
