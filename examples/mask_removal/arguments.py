@@ -18,14 +18,17 @@ Train the mask-removal generator; an interrupted run is continued by the same co
 
 examples:
   python -m examples.mask_removal.train --data SET --output TRY --preset smoke --steps-constant 10  (does it run?)
-  python -m examples.mask_removal.train --data SET --output RUN                 (as the shipped weights: hours)
+  python -m examples.mask_removal.train --data SET --output RUN                 (hours)
   python -m examples.mask_removal.train --data SET --output RUN --profile       (what a step costs)
   torchrun --nproc-per-node 4 -m examples.mask_removal.train --data SET --output RUN --preset paper --device cuda
 
 presets:
-  small         the shipped weights' (the default)
+  small         for one CPU core (the default)
   small_start   what small starts from, at 64 pixels
   small_finish  what follows small, at 256 and 128 pixels
+  coarse_start  another first stage, by itself, at 64 pixels
+  coarse        what follows coarse_start, at 128 pixels
+  joint         the shipped weights: coarse and small_finish together
   paper         as published, for GPUs
   deepgin       with its ancestor's losses, for GPUs
   smoke         a few steps
@@ -44,7 +47,10 @@ class Arguments:
     """Training set written by prepare.py: a folder, or the URL of one."""
     output: Path
     """Folder of the run."""
-    preset: Literal["paper", "deepgin", "small_start", "small", "small_finish", "smoke"] | None = None
+    preset: (
+        Literal["paper", "deepgin", "small_start", "small", "small_finish", "coarse_start", "coarse", "joint", "smoke"]
+        | None
+    ) = None
     """Configuration of a new run, by default small; a run that exists keeps the one it began with."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """cpu; cuda, which is a GPU of its own for each process; or cuda:NUMBER for a single one."""
@@ -70,7 +76,10 @@ class _Base:
     """What decides the defaults of the other options."""
 
     output: Path | None = None
-    preset: Literal["paper", "deepgin", "small_start", "small", "small_finish", "smoke"] | None = None
+    preset: (
+        Literal["paper", "deepgin", "small_start", "small", "small_finish", "coarse_start", "coarse", "joint", "smoke"]
+        | None
+    ) = None
 
 
 def parse(words: Sequence[str]) -> Arguments:

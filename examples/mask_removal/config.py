@@ -4,15 +4,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-from examples.mask_removal.presets import PRESETS, deepgin, paper, small, small_finish, small_start, smoke
+from examples.mask_removal.presets import (
+    PRESETS,
+    coarse,
+    coarse_start,
+    deepgin,
+    joint,
+    paper,
+    small,
+    small_finish,
+    small_start,
+    smoke,
+)
 from examples.mask_removal.settings import Config, LossWeights
 
 __all__ = [
     "PRESETS",
     "Config",
     "LossWeights",
+    "coarse",
+    "coarse_start",
     "deepgin",
     "from_dict",
+    "joint",
     "paper",
     "read_config",
     "small",
