@@ -73,6 +73,10 @@ ifdef DATA
 	$(BIN)/python -m benchmarks.quality --data "$(DATA)"
 	$(BIN)/python -m benchmarks.released_recipe --data "$(DATA)" --minutes 24 --clock cpu \
 	  --output $(RESULTS)/released_recipe.md
+ifdef DATA64
+	$(BIN)/python -m benchmarks.first_stage --data "$(DATA64)" --minutes 4 --precision bf16 \
+	  --output $(RESULTS)/first_stage.md
+endif
 else
 	@echo "Quality was not measured: it needs faces. make bench DATA=SET, with a set written by" \
 	      "python -m examples.mask_removal.prepare PHOTOS --output SET --size 128"
