@@ -15,10 +15,10 @@ def draw(folder: Path) -> None:
     face = masked_face()
     coarse = face.generator.coarse
     layers = {
-        "first layer\nof the encoder": coarse.encoder[0],
-        "last layer\nof the encoder, 1/4": coarse.encoder[5],
-        "last layer\nof the middle, 1/4": coarse.middle[9],
-        "last gated layer\nof the decoder": coarse.decoder[3],
+        "first layer\nof the encoder": coarse.stem,
+        "encoder, 1/4": coarse.down[1][1],
+        "decoder, 1/4": coarse.up[2][1],
+        "last gated layer\nof the decoder": coarse.up[4][1],
     }
     gates = {name: _watch(layer) for name, layer in layers.items()}
     with torch.inference_mode():
