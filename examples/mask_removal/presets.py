@@ -133,7 +133,7 @@ def coarse_start() -> Config:
 def coarse() -> Config:
     """The shipped weights' first stage, at 128×128, from the one of :func:`coarse_start` by ``--coarse-from``.
 
-    It learns at ten times the rate that both stages bear together, on five times as many images in the same time.
+    By itself it learns at five times the rate of :func:`joint`.
     """
     return replace(
         coarse_start(),

@@ -49,13 +49,13 @@ class CoarseUNet(nn.Module):
         pairs = list(itertools.pairwise(widths))
         self.stem = GatedConv2d(in_channels, c, 5)
         self.down = nn.ModuleList(
-            nn.Sequential(GatedConv2d(wide, narrow, 4, stride=2), GatedConv2d(narrow, narrow, 3))
-            for wide, narrow in pairs
+            nn.Sequential(GatedConv2d(outer, inner, 4, stride=2), GatedConv2d(inner, inner, 3))
+            for outer, inner in pairs
         )
         self.middle = SPDResBlock(widths[-1], dilations=SPD_4)
         self.up = nn.ModuleList(
-            nn.Sequential(GatedConv2d(narrow + wide, wide, 3), GatedConv2d(wide, wide, 3))
-            for wide, narrow in reversed(pairs)
+            nn.Sequential(GatedConv2d(inner + outer, outer, 3), GatedConv2d(outer, outer, 3))
+            for outer, inner in reversed(pairs)
         )
         self.to_rgb = nn.Conv2d(c, 3, 3, padding=1)
 

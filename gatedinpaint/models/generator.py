@@ -12,10 +12,9 @@ from gatedinpaint.layers import GatedConv2d, GatedUpsample2d, MultiScaleSelfAtte
 from gatedinpaint.masks import composite
 from gatedinpaint.models._checks import check_input, check_width
 from gatedinpaint.models._padding import crop, pad_to_multiple
-from gatedinpaint.models.coarse_unet import CoarseUNet
+from gatedinpaint.models.coarse_unet import SPD_4, CoarseUNet
 from gatedinpaint.models.pretrained import Pretrained
 
-SPD_4 = (1, 2, 4, 8)
 SPD_8 = (1, 2, 3, 4, 5, 6, 8, 10)
 
 # Image and mask; with a reference four more: the warped photo and where it is known.
