@@ -2,31 +2,35 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from examples.mask_removal.arguments import Arguments
-from gatedinpaint import InpaintGenerator, load_model
+from gatedinpaint import InpaintGenerator, RefineNet, load_model
 
 
 def first_generator(arguments: Arguments) -> InpaintGenerator:
     """With fresh weights, or those of ``--start-from``, the first stage's from ``--coarse-from`` where that is given.
 
+    A second stage with all skips may begin with one that has the deep ones alone: what is added says nothing at first.
+
     Raises:
         ValueError, FileNotFoundError: another network, or none.
     """
     config = arguments.config
-    generator = InpaintGenerator(config.base_channels, coarse=config.coarse)
+    generator = InpaintGenerator(config.base_channels, coarse=config.coarse, skips=config.skips)
     generator.coarse_only = config.coarse_only
     if arguments.start_from is not None:
         begun = _load(arguments.start_from, generator)
-        _take(generator.refine, begun.refine)
+        if (begun.refine.skips, config.skips) == ("deep", "all"):
+            _widen(generator.refine, begun.refine)
+        else:
+            _must_be(begun.refine.skips == config.skips, arguments.start_from, begun, generator)
+            generator.refine.load_state_dict(begun.refine.state_dict())
         if arguments.coarse_from is None:
-            _must_be(begun.config == generator.config, arguments.start_from, begun, generator)
-            _take(generator.coarse, begun.coarse)
+            _take_first_stage(generator, arguments.start_from, begun)
     if arguments.coarse_from is not None:
-        begun = _load(arguments.coarse_from, generator)
-        _must_be(begun.config == generator.config, arguments.coarse_from, begun, generator)
-        _take(generator.coarse, begun.coarse)
+        _take_first_stage(generator, arguments.coarse_from, _load(arguments.coarse_from, generator))
     return generator
 
 
@@ -46,9 +50,27 @@ def _must_be(same: bool, folder: Path, begun: nn.Module, like: InpaintGenerator)
         found = f"{type(begun).__name__} with {getattr(begun, 'config', {})}"
         raise ValueError(
             f"{folder}: expected an InpaintGenerator with {like.config}; got {found}. "
-            "Choose --base-channels and --coarse like it."
+            "Choose --base-channels, --coarse and --skips like it."
         )
 
 
-def _take(stage: nn.Module, of: nn.Module) -> None:
-    stage.load_state_dict(of.state_dict())
+def _take_first_stage(generator: InpaintGenerator, folder: Path, begun: InpaintGenerator) -> None:
+    _must_be(type(begun.coarse) is type(generator.coarse), folder, begun, generator)
+    generator.coarse.load_state_dict(begun.coarse.state_dict())
+
+
+@torch.no_grad()
+def _widen(stage: RefineNet, narrow: RefineNet) -> None:
+    """Give a second stage with all skips the weights of one with the deep skips, and its result.
+
+    The old filters ignore the added channels, and the added block adds nothing: its last filters are 0. The added
+    filters keep the weights they have.
+    """
+    weights = stage.state_dict()
+    for name, old in narrow.state_dict().items():
+        new = weights[name]
+        new[: len(old)] = 0
+        new[tuple(slice(size) for size in old.shape)] = old
+    fuse = stage.finish.fuse.conv
+    fuse.weight[: stage.finish.channels] = 0
+    fuse.bias[: stage.finish.channels] = 0

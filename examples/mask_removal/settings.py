@@ -40,6 +40,8 @@ class Config:
     base_channels: int = 32
     coarse: Literal["dilated", "unet"] = "dilated"
     """First stage of the generator; the paper's is the dilated one."""
+    skips: Literal["deep", "all"] = "deep"
+    """Skips of its second stage; the paper's are the deep ones."""
     coarse_only: bool = False
     """Train the first stage alone: the second one keeps its weights and is not run."""
     discriminator_channels: int = 32
@@ -122,6 +124,8 @@ class Config:
             raise ValueError(f'features must be "vgg19", "vgg16" or "alexnet"; got {self.features!r}.')
         if self.coarse not in ("dilated", "unet"):
             raise ValueError(f'coarse must be "dilated" or "unet"; got {self.coarse!r}.')
+        if self.skips not in ("deep", "all"):
+            raise ValueError(f'skips must be "deep" or "all"; got {self.skips!r}.')
         if self.coarse_only and self.weights.contrastive:
             raise ValueError(
                 "coarse_only leaves no embedding for the contrastive loss. Add --weights.contrastive 0 to it."

@@ -1,6 +1,6 @@
 """The coarse-to-fine generator: a gated coarse net, then a refine net with attention at three scales."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,8 @@ from gatedinpaint.models.coarse_unet import SPD_4, CoarseUNet
 from gatedinpaint.models.pretrained import Pretrained
 
 SPD_8 = (1, 2, 3, 4, 5, 6, 8, 10)
+
+Skips = Literal["deep", "all"]
 
 # Image and mask; with a reference four more: the warped photo and where it is known.
 _INPUT_CHANNELS = 4
@@ -90,16 +92,24 @@ class CoarseNet(nn.Module):
 class RefineNet(nn.Module):
     """Second stage: a U-Net to 1/16 scale with six SPD-4 blocks in its middle and self-attention at three scales.
 
+    The paper's skips end at 1/4 scale: what is finer passes through 2c channels of a map of a sixteenth of the pixels,
+    and at a small c the result is softer than the first stage's. With ``skips="all"`` the features of 1/2 and full
+    scale, and x itself, go to the decoder too, which ends in an SPD-4 block of 2c channels at full scale.
+
     Args:
         base_channels: the width c; all widths are multiples of it. Even.
         in_channels: image and mask are 4; with reference 8.
+        skips: ``"deep"``, those at 1/8 and 1/4 scale, or ``"all"``.
 
     Shapes:
         x (B, in_channels, H, W), H and W multiples of 16 → image (B, 3, H, W) and embedding (B, 16c).
 
     Raises:
         TypeError: x is no floating-point tensor.
-        ValueError: another shape; an odd width.
+        ValueError: another shape; an odd width; unknown skips.
+
+    Departs from the paper:
+        ``skips="all"`` is an addition.
 
     Reference:
         Lumetti et al., "Mask inpainting with a GAN network", after Li et al., "DeepGIN", ECCVW 2020. 62,829,142
@@ -111,10 +121,13 @@ class RefineNet(nn.Module):
         (torch.Size([1, 3, 32, 32]), torch.Size([1, 32]))
     """
 
-    def __init__(self, base_channels: int = 32, *, in_channels: int = _INPUT_CHANNELS) -> None:
+    def __init__(self, base_channels: int = 32, *, in_channels: int = _INPUT_CHANNELS, skips: Skips = "deep") -> None:
         super().__init__()
         c = check_width(base_channels)
+        if skips not in get_args(Skips):
+            raise ValueError(f"skips must be one of {get_args(Skips)}; got {skips!r}.")
         self.in_channels = in_channels
+        self.skips = skips
         self.stem = _convolution(in_channels, c, 7)
         self.down = nn.ModuleList(
             _convolution(width, 2 * width, 4, stride=2) for width in (c, 2 * c, 4 * c, 8 * c)
@@ -128,14 +141,17 @@ class RefineNet(nn.Module):
         self.join_8 = _convolution(8 * c + 4 * c, 8 * c, 3)
         self.up_4 = _convolution(8 * c, 4 * c, 3)
         self.join_4 = _convolution(4 * c + 2 * c, 4 * c, 3)
-        self.up_2 = _convolution(4 * c, 2 * c, 3)
-        self.up_1 = _convolution(2 * c, c, 3)
-        self.to_rgb = Conv2d(c, 3, 7, padding=3, padding_mode="replicate")
+        fine_2, fine_1, last = (2 * c, c + in_channels, 2 * c) if skips == "all" else (0, 0, c)
+        self.up_2 = _convolution(4 * c + fine_2, 2 * c, 3)
+        self.up_1 = _convolution(2 * c + fine_1, last, 3)
+        self.finish = SPDResBlock(last, dilations=SPD_4, padding_mode="replicate") if skips == "all" else nn.Identity()
+        self.to_rgb = Conv2d(last, 3, 7, padding=3, padding_mode="replicate")
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, in_channels, H, W) → image (B, 3, H, W), embedding (B, 16c)."""
         check_input(x, self.in_channels, multiple=16)
-        scale_2 = self.down[0](self.stem(x))
+        scale_1 = self.stem(x)
+        scale_2 = self.down[0](scale_1)
         scale_4 = self.down[1](scale_2)
         scale_8 = self.down[2](scale_4)
         middle = self.middle_before(self.down[3](scale_8))
@@ -143,9 +159,10 @@ class RefineNet(nn.Module):
         middle, skip_8, skip_4 = self.attention([middle, self.skip_8(scale_8), self.skip_4(scale_4)])
         y = self.up_8(_double(self.middle_after(middle)))
         y = self.up_4(_double(self.join_8(torch.cat([y, skip_8], dim=1))))
-        y = self.up_2(_double(self.join_4(torch.cat([y, skip_4], dim=1))))
-        y = self.up_1(_double(y))
-        return self.to_rgb(y), embedding
+        y = _double(self.join_4(torch.cat([y, skip_4], dim=1)))
+        y = _double(self.up_2(torch.cat([y, scale_2], dim=1) if self.skips == "all" else y))
+        y = self.up_1(torch.cat([y, scale_1, x], dim=1) if self.skips == "all" else y)
+        return self.to_rgb(self.finish(y)), embedding
 
 
 # Class and the multiple that height and width must be of; the refine net asks for 16.
@@ -173,6 +190,7 @@ class InpaintGenerator(Pretrained):
         base_channels: the width c, even. 68 M parameters at c = 32, growing with c².
         reference: has the four reference channels.
         coarse: the first stage: ``"dilated"`` is :class:`CoarseNet`, ``"unet"`` is :class:`CoarseUNet`.
+        skips: of the second stage, :class:`RefineNet`: ``"deep"`` or ``"all"``.
 
     Shapes:
         image (B, 3, H, W) in [−1, 1]; mask (B, 1, H, W), 1 = hole; reference (B, 3, H, W) in [−1, 1]; reference_mask
@@ -181,13 +199,13 @@ class InpaintGenerator(Pretrained):
 
     Raises:
         TypeError: an argument is no floating-point tensor.
-        ValueError: an odd width, an unknown first stage, shapes that do not match, a reference for a generator without
-            reference channels, a reference_mask without reference.
+        ValueError: an odd width, an unknown first stage, unknown skips, shapes that do not match, a reference for a
+            generator without reference channels, a reference_mask without reference.
 
     Departs from the paper:
         The hole is zero after normalising to [−1, 1]; the coarse result is composited before it is refined; the refined
         result is clipped in eval mode, where the paper has no last activation; the reference channels are an addition
-        (the released code pasted the warped pixels into the hole), and so is ``coarse="unet"``.
+        (the released code pasted the warped pixels into the hole), and so are ``coarse="unet"`` and ``skips="all"``.
 
     Example:
         >>> generator = InpaintGenerator(2).eval()
@@ -198,7 +216,12 @@ class InpaintGenerator(Pretrained):
     """
 
     def __init__(
-        self, base_channels: int = 32, *, reference: bool = True, coarse: Literal["dilated", "unet"] = "dilated"
+        self,
+        base_channels: int = 32,
+        *,
+        reference: bool = True,
+        coarse: Literal["dilated", "unet"] = "dilated",
+        skips: Skips = "deep",
     ) -> None:
         super().__init__()
         if coarse not in _FIRST_STAGES:
@@ -210,14 +233,15 @@ class InpaintGenerator(Pretrained):
         in_channels = _INPUT_CHANNELS * (2 if reference else 1)
         first_stage, self._multiple = _FIRST_STAGES[coarse]
         self.coarse = first_stage(base_channels, in_channels=in_channels)
-        self.refine = RefineNet(base_channels, in_channels=in_channels)
+        self.refine = RefineNet(base_channels, in_channels=in_channels, skips=skips)
         init_weights(self)
 
     @property
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again."""
         config = {"base_channels": self.base_channels, "reference": self.reference}
-        return config if self._first_stage == "dilated" else config | {"coarse": self._first_stage}
+        chosen = {"coarse": (self._first_stage, "dilated"), "skips": (self.refine.skips, "deep")}
+        return config | {name: value for name, (value, default) in chosen.items() if value != default}
 
     def forward(
         self, image: Tensor, mask: Tensor, reference: Tensor | None = None, reference_mask: Tensor | None = None

@@ -211,7 +211,7 @@ def test_the_first_stage_by_itself_and_then_both(
     alone = ["--coarse-only", "--weights.contrastive", "0", "--weights.adversarial", "0"]
     assert train.main([*known, *alone, "--output", str(tmp_path / "first"), "--start-from", str(tmp_path / "refined"),
                        "--coarse-from", str(tmp_path / "refined")]) == 2  # fmt: skip
-    assert "Choose --base-channels and --coarse like it" in capsys.readouterr().err
+    assert "Choose --base-channels, --coarse and --skips like it" in capsys.readouterr().err
     assert train.main([*known, *alone, "--output", str(tmp_path / "first")]) == 0
     first = load_model(tmp_path / "first" / "generator")
     seed_everything(smoke().seed)
@@ -222,6 +222,29 @@ def test_the_first_stage_by_itself_and_then_both(
     assert train.main([*known, *both, "--output", str(tmp_path / "run"), "--learning-rate-generator", "0"]) == 0
     joined = load_model(tmp_path / "run" / "generator")
     assert not _moved(first.coarse, joined.coarse) and not _moved(refined.refine, joined.refine)
+
+
+def test_all_skips_begin_as_the_deep_ones_they_are_added_to(
+    training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(7)
+    deep = InpaintGenerator(2).eval()
+    save_model(deep, tmp_path / "deep")
+    known = ["--data", str(training_set), "--preset", "smoke", "--workers", "0", "--learning-rate-generator", "0"]
+    more = [*known, "--skips", "all", "--start-from", str(tmp_path / "deep"), "--output", str(tmp_path / "run")]
+    assert train.main(more) == 0
+    wide = load_model(tmp_path / "run" / "generator")
+    image, mask = torch.rand(1, 3, 32, 32) * 2 - 1, torch.ones(1, 1, 32, 32)
+    output = wide(image, mask, image)
+    torch.testing.assert_close(output.refined, deep(image, mask, image).refined, rtol=0, atol=2e-3)  # half precision
+    # The added filters learn: nothing that feeds them is 0 for good.
+    wide.train()(image, mask, image).refined.square().mean().backward()
+    assert wide.refine.finish.fuse.conv.weight.grad[: wide.refine.finish.channels].abs().max() > 0
+    assert wide.refine.up_2[0].weight.grad[:, -1].abs().max() > 0
+
+    less = ["--start-from", str(tmp_path / "run" / "generator"), "--output", str(tmp_path / "less")]
+    assert train.main([*known, *less]) == 2
+    assert "Choose --base-channels, --coarse and --skips like it" in capsys.readouterr().err
 
 
 def _moved(stage: torch.nn.Module, other: torch.nn.Module) -> bool:

@@ -1,4 +1,5 @@
 import copy
+from typing import Literal
 
 import pytest
 import torch
@@ -41,10 +42,11 @@ def inputs(height: int = 32, width: int = 48, *, batch: int = 2) -> tuple[torch.
     return image, mask
 
 
+@pytest.mark.parametrize("skips", ["deep", "all"])
 @pytest.mark.parametrize("width", [2, 4, 6, 10])
 @pytest.mark.parametrize("size", [(1, 1), (7, 50), (37, 16), (64, 64)])
-def test_any_width_and_size(width: int, size: tuple[int, int]) -> None:
-    generator = InpaintGenerator(width).eval()
+def test_any_width_and_size(skips: Literal["deep", "all"], width: int, size: tuple[int, int]) -> None:
+    generator = InpaintGenerator(width, skips=skips).eval()
     image, mask = inputs(*size)
     output = generator(image, mask, image, mask)
     assert output.coarse.shape == output.refined.shape == image.shape
@@ -81,6 +83,26 @@ def test_a_u_net_sees_the_whole_face() -> None:
     x = torch.randn(1, 4, 128, 128, dtype=torch.float64, requires_grad=True)
     net(x)[..., 64, 64].sum().backward()
     assert x.grad is not None and all((x.grad[0, :, corner, corner] != 0).all() for corner in (0, 127))
+
+
+def test_all_skips_carry_what_the_deep_ones_lose() -> None:
+    """Detail of two pixels' size: what the result knows of it when everything but the skips is silent."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 4, 32, 32)
+    fine = x + torch.tensor([[0.5, -0.5], [-0.5, 0.5]]).repeat(16, 16)
+    seen = {}
+    for skips in ("deep", "all"):
+        net = RefineNet(2, skips=skips)
+        for weight in [*net.down.parameters(), *net.stem.parameters()]:
+            nn.init.zeros_(weight)
+        seen[skips] = (net(fine)[0] - net(x)[0]).abs().mean().item()
+    assert seen["deep"] == 0 < seen["all"]
+    generator = InpaintGenerator(2, skips="all")
+    assert generator.config["skips"] == generator.refine.skips == "all"
+    assert "skips" not in InpaintGenerator(2).config
+    for build in (RefineNet, InpaintGenerator):
+        with pytest.raises(ValueError, match=r"skips must be one of \('deep', 'all'\); got 'none'"):
+            build(2, skips="none")
 
 
 def test_the_first_stage_alone() -> None:
