@@ -7,15 +7,19 @@ from torch import Tensor
 
 from gatedinpaint._checks import check_count, check_float
 
+# Products of fewer rows than this run at a lower rate.
+_MOST_ROWS = 2048
+_BLOCK = 128
+
 
 class FeatureStatistics:
     r"""Count, mean and covariance of feature rows that come batch by batch; their memory does not grow with the rows.
 
     .. math:: \mu = \frac1N \sum_i x_i, \qquad \Sigma = \frac{1}{N - 1} \sum_i (x_i - \mu)(x_i - \mu)^\top
 
-    Everything is float64 on the CPU. Up to ``dim`` rows are kept as they are. When there are more, they are folded into
-    one mean and one scatter matrix by the pairwise update, which centres every block on its own mean: no sum of squares
-    is ever subtracted from another. So at most 2·dim² numbers are held.
+    Everything is computed in float64 on the CPU. Rows are kept as they are, up to 2,048 of them, or ``dim`` where that
+    is more. When there are more, they are folded into one mean and one scatter matrix by the pairwise update, which
+    centres every block on its own mean: no sum of squares is ever subtracted from another. So the memory is bounded.
 
     Args:
         dim: features in a row.
@@ -39,6 +43,7 @@ class FeatureStatistics:
     def __init__(self, dim: int) -> None:
         check_count(dim, name="dim")
         self.dim = int(dim)
+        self._most_rows = max(self.dim, _MOST_ROWS)
         self._rows: list[Tensor] = []
         self._folded_count = 0
         self._folded_mean = torch.zeros(0)
@@ -86,7 +91,7 @@ class FeatureStatistics:
             raise ValueError("a mean needs 1 row or more; got none. Call update first.")
         total = self._folded_mean * self._folded_count if self._folded_count else torch.zeros(self.dim).double()
         for rows in self._rows:
-            total = total + rows.sum(dim=0)
+            total = total + rows.sum(dim=0, dtype=torch.float64)
         return total / self.count
 
     @property
@@ -101,11 +106,13 @@ class FeatureStatistics:
         check_float(features, name="features")
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise ValueError(f"features must be (N, dim) = (N, {self.dim}); got {tuple(features.shape)}.")
-        if not features.isfinite().all():
+        features = features.detach().cpu()
+        # The sum is quicker to look at, and finite only where all of them are.
+        if not features.sum(dtype=torch.float64).isfinite() and not features.isfinite().all():
             raise ValueError("features must be finite; got NaN or infinity. Look at the images they came from.")
-        for block in torch.split(features.detach(), self.dim + 1):
-            self._rows.append(block.to("cpu", torch.float64, copy=True))
-            if sum(map(len, self._rows)) > self.dim:
+        for block in torch.split(features, self._most_rows + 1):
+            self._rows.append(block.clone())
+            if self.count - self._folded_count > self._most_rows:
                 self._folded_count, self._folded_mean, self._folded_scatter = self._moments()
                 self._rows = []
 
@@ -122,9 +129,9 @@ class FeatureStatistics:
 
     def factor(self) -> Tensor | None:
         """F with FᵀF = covariance, (N, dim), as long as no more than ``dim`` rows were seen; else ``None``."""
-        if self._folded_count or self.count < 2:
+        if self._folded_count or not 2 <= self.count <= self.dim:
             return None
-        rows = torch.cat(self._rows)
+        rows = torch.cat(self._rows).double()
         return (rows - rows.mean(dim=0)) / math.sqrt(len(rows) - 1)
 
     def __repr__(self) -> str:
@@ -135,17 +142,19 @@ class FeatureStatistics:
         folded = self._folded_count, self._folded_mean, self._folded_scatter
         if not self._rows:
             return folded
-        rows = torch.cat(self._rows)
-        mean = rows.mean(dim=0)
-        return _joined(folded, (len(rows), mean, _scatter(rows.sub_(mean))))
+        columns = torch.cat(self._rows).T.to(torch.float64, memory_format=torch.contiguous_format, copy=True)
+        mean = columns.mean(dim=1)
+        return _joined(folded, (columns.shape[1], mean, _scatter(columns.sub_(mean[:, None]))))
 
 
-def _scatter(rows: Tensor) -> Tensor:
-    """rowsᵀ · rows."""
-    if torch.get_num_threads() > 1:
-        return rows.T @ rows  # threads of NumPy would spin on beside those of torch
-    plain = rows.numpy()
-    return torch.from_numpy(plain.T @ plain)  # NumPy sees that both are one array, and computes half of the product
+def _scatter(columns: Tensor) -> Tensor:
+    """columns · columnsᵀ, of which a little more than half is computed: it is symmetric."""
+    result = columns.new_empty(len(columns), len(columns))
+    for first in range(0, len(columns), _BLOCK):
+        here, below = slice(first, first + _BLOCK), slice(first + _BLOCK, None)
+        torch.mm(columns[first:], columns[here].T, out=result[first:, here])
+        result[here, below] = result[below, here].T
+    return result
 
 
 def _joined(first: tuple[int, Tensor, Tensor], second: tuple[int, Tensor, Tensor]) -> tuple[int, Tensor, Tensor]:
