@@ -36,6 +36,7 @@ from torch import Tensor
 
 Form = Callable[[], Tensor | Sequence[Tensor]]
 ROOT = Path(__file__).resolve().parents[1]
+_PAUSE = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def measure(case: Case, *, repeats: int, quick: bool) -> dict[str, Any]:
     """The case's row: seconds and ratios by form, and memory where asked for."""
     forms = case.build()
     check_equal(forms, tolerance=case.tolerance)
-    seconds = interleaved(forms, repeats=min(repeats, case.most_repeats))
+    seconds = interleaved(forms, repeats=min(repeats, case.most_repeats), pause=0 if quick else _PAUSE)
     row: dict[str, Any] = {
         "case": case.name,
         "title": case.title,
@@ -97,17 +98,21 @@ def check_equal(forms: Mapping[str, Form], *, tolerance: float) -> None:
 
 
 def interleaved(
-    forms: Mapping[str, Callable[[], object]], *, repeats: int, clock: Callable[[], float] = time.perf_counter
+    forms: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int,
+    pause: float = _PAUSE,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Median seconds of each form, after one warm-up each; they take turns, so that a disturbance meets them all.
 
-    A pause before each: the threads of NumPy's matrix products spin on for some 25 ms after their last one, and would
-    take a core from the next form.
+    A ``pause`` before each: the threads of a library's matrix products spin on after their last one, NumPy's for some
+    25 ms and SciPy's for more than 50, and would take a core from the next form.
     """
     times: dict[str, list[float]] = {name: [] for name in forms}
     for repeat in range(repeats + 1):
         for name, run in forms.items():
-            time.sleep(0.05)
+            time.sleep(pause)
             start = clock()
             run()
             if repeat > 0:

@@ -13,6 +13,20 @@ from examples.mask_removal.config import PRESETS, Config, read_config, small
 
 CONFIG_FILE = "config.json"
 
+PresetName = Literal[
+    "paper",
+    "deepgin",
+    "small_start",
+    "small",
+    "small_finish",
+    "coarse_start",
+    "coarse",
+    "coarse_finish",
+    "joint",
+    "joint_finish",
+    "smoke",
+]
+
 DESCRIPTION = """\
 Train the mask-removal generator; an interrupted run is continued by the same command.
 
@@ -28,7 +42,9 @@ presets:
   small_finish  what follows small, at 256 and 128 pixels
   coarse_start  another first stage, by itself, at 64 pixels
   coarse        what follows coarse_start, at 128 pixels
-  joint         the shipped weights: coarse and small_finish together
+  coarse_finish what follows coarse, at 256 and 128 pixels
+  joint         coarse and small_finish together
+  joint_finish  the shipped weights: coarse_finish and joint together, with more skips
   paper         as published, for GPUs
   deepgin       with its ancestor's losses, for GPUs
   smoke         a few steps
@@ -47,10 +63,7 @@ class Arguments:
     """Training set written by prepare.py: a folder, or the URL of one."""
     output: Path
     """Folder of the run."""
-    preset: (
-        Literal["paper", "deepgin", "small_start", "small", "small_finish", "coarse_start", "coarse", "joint", "smoke"]
-        | None
-    ) = None
+    preset: PresetName | None = None
     """Configuration of a new run, by default small; a run that exists keeps the one it began with."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """cpu; cuda, which is a GPU of its own for each process; or cuda:NUMBER for a single one."""
@@ -76,10 +89,7 @@ class _Base:
     """What decides the defaults of the other options."""
 
     output: Path | None = None
-    preset: (
-        Literal["paper", "deepgin", "small_start", "small", "small_finish", "coarse_start", "coarse", "joint", "smoke"]
-        | None
-    ) = None
+    preset: PresetName | None = None
 
 
 def parse(words: Sequence[str]) -> Arguments:

@@ -30,13 +30,13 @@ def test_runs_take_turns_and_the_first_does_not_count() -> None:
         return one
 
     runs = {"a": run("a", [100, 1, 2, 9]), "b": run("b", [100, 5, 5, 5])}
-    assert timing.interleaved(runs, repeats=3, clock=lambda: now[0]) == {"a": 2, "b": 5}
+    assert timing.interleaved(runs, repeats=3, pause=0, clock=lambda: now[0]) == {"a": 2, "b": 5}
     assert order == ["a", "b"] * 4
 
 
 def test_row_compares_every_form_with_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {"plain": 6.0, "other": 3.0, "ours": 2.0}
-    monkeypatch.setattr(timing, "interleaved", lambda forms, repeats: {name: seconds[name] for name in forms})
+    monkeypatch.setattr(timing, "interleaved", lambda forms, repeats, pause: {name: seconds[name] for name in forms})
     case = timing.Case(
         "name", "title", lambda: dict.fromkeys(seconds, lambda: torch.ones(1)), wanted={"plain": 2.5}, gmac=4.0
     )
