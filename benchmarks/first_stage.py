@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from benchmarks.released_recipe import train_for
+from benchmarks.tables import add_output, publish
+from benchmarks.timed_training import train_for
 from examples.mask_removal.config import Config, LossWeights, small_start
 from examples.mask_removal.evaluate import measure
 from examples.mask_removal.held_out import HeldOut
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="number format of training")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--limit", type=int, help="measure on so many held-out faces only")
-    parser.add_argument("--output", type=Path, help="write the table, Markdown, into this file")
+    add_output(parser)
     options = parser.parse_args(arguments)
     try:
         faces, fills, about = HeldOut(options.data, limit=options.limit), {}, []
@@ -63,14 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"first_stage: {error}", file=sys.stderr)
         return 2
-    lines = [summary_table(list(reports.values()), ["PSNR hole", "SSIM hole"]), ""]
-    lines += [
+    conditions = (
         f"{options.minutes:g} minutes of processor time each, {torch.get_num_threads()} threads, {options.precision}; "
         f"{len(faces.positions)} crops. {'; '.join(about)}."
-    ]
-    print("\n".join(lines))
-    if options.output:
-        options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    )
+    publish([summary_table(list(reports.values()), ["PSNR hole", "SSIM hole"]), conditions], options.output)
     return 0
 
 

@@ -24,10 +24,12 @@ from benchmarks.baselines import FolderOfResults, biharmonic, deepfillv2, pasted
 from benchmarks.protocol import PAPERS_SIDE, Faces, held_out, papers
 from benchmarks.quality_report import markdown, plot
 from examples.mask_removal.data import Batch
-from examples.mask_removal.evaluate import FIGURES, measure, measure_pairs, pair_table, yaw_table
+from examples.mask_removal.evaluate import measure
 from examples.mask_removal.fills import Fill, fills_of, navier_stokes, telea
 from examples.mask_removal.held_out import HeldOut
+from examples.mask_removal.judging import FIGURES
 from examples.mask_removal.pipeline import WEIGHTS
+from examples.mask_removal.second_photo import measure_pairs, pair_table, yaw_table
 from examples.mask_removal.sheet import picture_sheet
 from gatedinpaint import InpaintGenerator, composite, image_to_photo, load_model, write_photo
 from gatedinpaint.metrics import LPIPS, InceptionFeatures, InpaintingReport

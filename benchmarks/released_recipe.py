@@ -18,79 +18,22 @@ generator's remaining layers, total variation, and the loader.
 """
 
 import argparse
-import copy
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
+from benchmarks.tables import add_output, publish
+from benchmarks.timed_training import Clock, train_for
 from examples.mask_removal.config import Config, LossWeights, small
-from examples.mask_removal.data import FaceDataset
-from examples.mask_removal.distributed import Ranks
-from examples.mask_removal.evaluate import FIGURES, measure
-from examples.mask_removal.feed import Feed
+from examples.mask_removal.evaluate import measure
 from examples.mask_removal.held_out import HeldOut
-from examples.mask_removal.perceptual_networks import build_features
-from examples.mask_removal.precision import NetworkOptimizer
-from examples.mask_removal.random_state import seed_everything
-from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step, update_average
-from gatedinpaint import GatedConv2d, InpaintGenerator, SNPatchDiscriminator, composite
+from examples.mask_removal.judging import FIGURES
 from gatedinpaint.metrics import LPIPS, summary_table
 
-Clock = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
-_ENDLESS = 10**9
-
-
-class SharedGate(nn.Module):
-    """The released code's gated convolution: φ(c) ⊙ σ(c) of one convolution c, then BatchNorm.
-
-    Args:
-        ours: the layer whose place it takes.
-    """
-
-    def __init__(self, ours: GatedConv2d) -> None:
-        super().__init__()
-        out_channels = ours.conv.out_channels // 2
-        self.in_channels = ours.in_channels
-        self.conv = nn.Conv2d(ours.in_channels, out_channels, groups=ours.groups, **ours.geometry._asdict())
-        nn.init.kaiming_normal_(self.conv.weight, 0.2)
-        nn.init.zeros_(self.conv.bias)
-        self.activation = ours.activation
-        self.norm = nn.BatchNorm2d(out_channels, track_running_stats=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, in_channels, H, W) → (B, out_channels, H', W')."""
-        both = self.conv(x)
-        feature = both if self.activation is None else self.activation(both)
-        y: Tensor = self.norm(feature * both.sigmoid())
-        return y
-
-
-class LeakyPatches(nn.Module):
-    """The discriminator with a LeakyReLU as its last layer."""
-
-    def __init__(self, discriminator: SNPatchDiscriminator) -> None:
-        super().__init__()
-        self.discriminator = discriminator
-
-    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Patch scores of image (B, 3, H, W) and mask (B, 1, H, W)."""
-        return F.leaky_relu(self.discriminator(image, mask), 0.2)
-
-
-def as_released(network: nn.Module) -> nn.Module:
-    """Put the released code's layer in the place of every gated convolution, and return the network."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, GatedConv2d):
-                setattr(parent, name, SharedGate(child))
-    return network
 
 
 def released(config: Config) -> Config:
@@ -109,54 +52,6 @@ def released(config: Config) -> Config:
     )
 
 
-def train_for(
-    data: str, config: Config, seconds: float, *, is_released: bool, clock: Clock = time.perf_counter
-) -> tuple[nn.Module, int]:
-    """Train for so long; returns the generator as it is used, and the steps taken.
-
-    Ours warms up without the adversarial term for a third of the time and lowers its rates to 0 over the last third.
-    """
-    seed_everything(config.seed)
-    place = Ranks(0, 1, torch.device("cpu"))
-    feed = Feed(FaceDataset(data, reference_share=config.reference_share, seed=config.seed), config, place)
-    ours = InpaintGenerator(config.base_channels, coarse=config.coarse)
-    ours.coarse_only = config.coarse_only
-    generator: nn.Module = ours
-    discriminator: nn.Module = SNPatchDiscriminator(config.discriminator_channels)
-    if is_released:
-        generator, discriminator = as_released(generator), LeakyPatches(discriminator)
-    if config.channels_last:
-        generator = generator.to(memory_format=torch.channels_last)
-    features = build_features(config.features) if config.needs_features else nn.Identity()
-    networks = Networks(generator, discriminator, features)
-    average = copy.deepcopy(generator).requires_grad_(False).eval()
-    rates = (config.learning_rate_generator, config.learning_rate_discriminator)
-    g_optimizer, d_optimizer = (
-        NetworkOptimizer(
-            network, precision=config.precision, learning_rate=rate, betas=config.betas, clip_norm=config.clip_norm
-        )
-        for network, rate in zip((generator, discriminator), rates, strict=True)
-    )
-    began, step = clock(), 0
-    for (part,) in feed.parts(0, _ENDLESS):
-        spent = (clock() - began) / seconds
-        if spent >= 1:
-            break
-        if not is_released:
-            for optimizer in (g_optimizer, d_optimizer):
-                optimizer.set_rate(min(1.0, 3 * (1 - spent)))
-        adversarial = bool(config.weights.adversarial) and (is_released or 3 * spent >= 1)
-        output = generate(generator, part, config.precision)
-        if adversarial and step % config.discriminator_every == 0:
-            fake = composite(output.refined.detach(), part.image, part.mask)
-            discriminator_step(discriminator, d_optimizer, [part], [fake], config)
-        _, taken = generator_step(networks, g_optimizer, [part], output, config, adversarial=adversarial)
-        if taken:
-            update_average(average, g_optimizer.masters, min(config.ema_decay, (1 + step) / (10 + step)))
-        step += 1
-    return average, step
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="released_recipe", description=__doc__.split("\n\n")[0])
@@ -171,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--base-channels", type=int, help="width of the generator (default: that of the preset small)")
     parser.add_argument("--discriminator-channels", type=int, help="likewise")
     parser.add_argument("--limit", type=int, help="measure on so many held-out faces only")
-    parser.add_argument("--output", type=Path, help="write the table, Markdown, into this file")
+    add_output(parser)
     options = parser.parse_args(arguments)
     try:
         widths = {name: getattr(options, name) for name in ("base_channels", "discriminator_channels")}
@@ -190,21 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"released_recipe: {error}", file=sys.stderr)
         return 2
     shown = [name for name in FIGURES if name in (*gains, *reports["our recipe"].distances)]
-    lines = [summary_table(list(reports.values()), shown), ""]
-    lines += [
-        f"{options.minutes:g} minutes each by the {options.clock} clock, {torch.get_num_threads()} threads; "
-        f"{len(faces.positions)} crops.",
-        "",
-    ]
-    lines += [f"- {name}: {count} steps, {asdict(recipes[name].weights)}" for name, count in steps.items()]
-    lines += [
+    notes = [f"- {name}: {count} steps, {asdict(recipes[name].weights)}" for name, count in steps.items()]
+    notes += [
         f"- ours minus released, {name}: {gains[name].mean:+.4f} ({gains[name].low:+.4f} to {gains[name].high:+.4f})"
         for name in shown
         if name in gains
     ]
-    print("\n".join(lines))
-    if options.output:
-        options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    about = (
+        f"{options.minutes:g} minutes each by the {options.clock} clock, {torch.get_num_threads()} threads; "
+        f"{len(faces.positions)} crops."
+    )
+    publish([summary_table(list(reports.values()), shown), about, "\n".join(notes)], options.output)
     return 0
 
 

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks import first_stage
 from benchmarks.first_stage import recipe
-from benchmarks.released_recipe import train_for
+from benchmarks.timed_training import train_for
 from tests.benchmarks.test_released_recipe import training_set  # noqa: F401
 
 

@@ -11,7 +11,7 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from benchmarks import baselines, protocol, quality, quality_report
-from examples.mask_removal import evaluate
+from examples.mask_removal import judging
 from examples.mask_removal.data import Batch
 from examples.mask_removal.fills import navier_stokes, telea
 from gatedinpaint import InpaintGenerator, image_to_photo, photo_to_image, save_model, write_photo
@@ -130,7 +130,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Namespace:
 
     monkeypatch.setattr(quality, "held_out", lambda data, limit: protocol.Faces("3 drawings", Drawn()))
     monkeypatch.setattr(quality, "LPIPS", lambda net: _Difference(net))
-    monkeypatch.setattr(evaluate, "LowerFaceFeatures", lambda network: _colour)
+    monkeypatch.setattr(judging, "LowerFaceFeatures", lambda network: _colour)
     return Namespace()
 
 

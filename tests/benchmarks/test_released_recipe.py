@@ -8,7 +8,9 @@ import torch
 from skimage.data import astronaut
 
 from benchmarks import released_recipe
-from benchmarks.released_recipe import LeakyPatches, SharedGate, as_released, released, train_for
+from benchmarks.released_code import LeakyPatches, SharedGate, as_released
+from benchmarks.released_recipe import released
+from benchmarks.timed_training import train_for
 from examples.mask_removal.config import small, smoke
 from examples.mask_removal.face_dataset import held_out
 from examples.mask_removal.prepare import main as prepare

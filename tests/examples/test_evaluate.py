@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from examples.mask_removal import evaluate, face_dataset
+from examples.mask_removal import evaluate, face_dataset, second_photo
 from examples.mask_removal.data import Batch, FaceDataset
 from examples.mask_removal.fills import Fill, telea
 from examples.mask_removal.held_out import HeldOut, spread
@@ -125,11 +125,11 @@ def test_pairs_follow_the_reference_that_they_are_given(people: HeldOut, network
             return InpaintOutput(painted, painted, painted)
 
     pairs = people.pairs()
-    reports, likeness = evaluate.measure_pairs(people, pairs, Copier(), networks)
+    reports, likeness = second_photo.measure_pairs(people, pairs, Copier(), networks)
     alone, own, stranger = likeness.values()
     assert own[0] > max(alone[0], stranger[0], 38)
     assert stranger[1] > max(alone[1], own[1], 38)
-    lines = evaluate.pair_table(reports, likeness).splitlines()
+    lines = second_photo.pair_table(reports, likeness).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == [
         "| without reference",
         "| second photo of the person",
@@ -137,7 +137,7 @@ def test_pairs_follow_the_reference_that_they_are_given(people: HeldOut, network
     ]
     assert len({line.count("|") for line in lines}) == 1
     yaws = {id: pair.yaw_difference for id, pair in zip(people.ids([0, 1, 2, 3, 4, 5]), pairs, strict=True)}
-    rows = [line.split(" | ") for line in evaluate.yaw_table(reports, yaws).splitlines()[2:]]
+    rows = [line.split(" | ") for line in second_photo.yaw_table(reports, yaws).splitlines()[2:]]
     assert [row[:2] for row in rows] == [["| 0–15°", "2"], ["| 15–30°", "2"], ["| over 30°", "2"]]
     values = [report.summary()["PSNR hole"].mean for report in reports.values()][:2]
     gains = [float(row[4].split()[0]) for row in rows]
