@@ -19,8 +19,8 @@ __all__ = ["export_onnx"]
 _TOLERANCE = 1e-4
 # Bytes of weights, from which the exporter puts them into a second file.
 _LARGEST = 1536 * 2**20
-# Tracing takes a length of 1 for a constant; at 17 pixels the smallest map of a generator is 2 × 2.
-_SMALLEST_SIDE = 17
+# Of a network that does not say what it pads its input to a multiple of.
+_MULTIPLE = 16
 
 
 def export_onnx(
@@ -49,14 +49,15 @@ def export_onnx(
         size: (height, width) of the images; when dynamic, of those with which the network is traced.
         dynamic: any batch, height and width may come; otherwise one image of ``size``.
         metadata: entries of one's own, which ONNX Runtime returns as ``get_modelmeta().custom_metadata_map``.
+            ``smallest_side`` is there already: the least height and width in pixels.
         overwrite: replace a file that is there.
 
     Raises:
         ImportError: without the extra ``[onnx]``.
         FileExistsError: the file is there and ``overwrite`` is not set.
         TypeError: what is not a network, or one whose result is not named ``coarse`` and ``refined``.
-        ValueError: a size under 17 pixels: the smallest map inside must be more than a point; more than 1.5 GB of
-            weights, which do not go into one file.
+        ValueError: a size under 17 pixels, or 33 with a U-Net as first stage: the smallest map inside must be more than
+            a point; more than 1.5 GB of weights, which do not go into one file.
         RuntimeError: the results differ; nothing has been written.
 
     Example:
@@ -68,8 +69,8 @@ def export_onnx(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a generator, an nn.Module; got {type(model).__name__}.")
-    if min(size) < _SMALLEST_SIDE:
-        raise ValueError(f"size must be (height, width), each {_SMALLEST_SIDE} pixels or more; got {size}.")
+    if min(size) < (smallest := _smallest_side(model)):
+        raise ValueError(f"size must be (height, width), each {smallest} pixels or more; got {size}.")
     weights = 4 * sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
     if weights > _LARGEST:
         raise ValueError(
@@ -83,7 +84,7 @@ def export_onnx(
         require(module, "onnx")
     stages = _Stages(model)
     program = _trace(stages, size, dynamic=dynamic)
-    program.model.metadata_props.update(metadata or {})
+    program.model.metadata_props.update({"smallest_side": str(_smallest_side(model)), **(metadata or {})})
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=path.parent) as temporary:
         file = Path(temporary) / "model.onnx"
@@ -124,10 +125,15 @@ class _Stages(nn.Module):
         )
 
 
+def _smallest_side(model: nn.Module) -> int:
+    """At which the smallest map of a network is 2 × 2: tracing takes a length of 1 for a constant."""
+    return int(getattr(model, "multiple", _MULTIPLE)) + 1
+
+
 def _trace(stages: _Stages, size: tuple[int, int], *, dynamic: bool) -> Any:
     # A batch of 2, because tracing takes a length of 1 for a constant.
     inputs = stages.random_inputs(2 if dynamic else 1, size)
-    sides = [torch.export.Dim(name, min=_SMALLEST_SIDE) for name in ("height", "width")]
+    sides = [torch.export.Dim(name, min=_smallest_side(stages.model)) for name in ("height", "width")]
     shape = {0: torch.export.Dim("batch"), 2: sides[0], 3: sides[1]}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter's own parts, which nobody here can mend

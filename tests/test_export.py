@@ -70,6 +70,7 @@ def test_fixed_size_takes_one_image_of_it(tmp_path: Path) -> None:
     export_onnx(Small().half(), path, size=(20, 24), dynamic=False, metadata={"weights": "first try"})
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map["weights"] == "first try"
+    assert session.get_modelmeta().custom_metadata_map["smallest_side"] == "17"
     assert run(path, *pair(1, 20, 24))[0].dtype == torch.float32
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match="Got: 25 Expected: 24"):
         run(path, *pair(1, 20, 25))
@@ -111,14 +112,14 @@ def test_bad_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         InpaintGenerator(2, reference=False),
         InpaintGenerator(2),
-        InpaintGenerator(2, coarse="unet"),
+        InpaintGenerator(2, coarse="unet", skips="all", self_ensemble=True),
         DeepFillV2Generator(4),
         optimize_for_inference(InpaintGenerator(2, reference=False)),
     ],
     ids=[
         "InpaintGenerator",
         "InpaintGenerator with reference",
-        "InpaintGenerator with U-Net",
+        "InpaintGenerator with U-Net, all skips, self-ensemble",
         "DeepFillV2Generator",
         "optimized",
     ],

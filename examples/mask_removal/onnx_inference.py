@@ -57,6 +57,7 @@ class OnnxGenerator:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has a dozen classes without a common one
             raise ValueError(f"{path}: damaged or not an ONNX file: {error}") from error
+        self._about: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.inputs = [value.name for value in self._session.get_inputs()]
         known = ["image", "mask", "reference", "reference_mask"]
         if self.inputs not in (known[:2], known) or len(self._session.get_outputs()) != 2:
@@ -70,7 +71,12 @@ class OnnxGenerator:
     @property
     def weights_sha256(self) -> str:
         """Hash of the ``model.safetensors`` that it was made of; empty where the file does not say."""
-        return str(self._session.get_modelmeta().custom_metadata_map.get(WEIGHTS_KEY, ""))
+        return self._about.get(WEIGHTS_KEY, "")
+
+    @property
+    def smallest_side(self) -> int:
+        """Least height and width of an image."""
+        return int(self._about.get("smallest_side", 17))
 
     def __call__(
         self,
@@ -82,7 +88,7 @@ class OnnxGenerator:
         """Fill the hole, as the generator's ``forward``.
 
         Args:
-            image: float32 (B, 3, H, W) in [−1, 1], of any size from 17 pixels on.
+            image: float32 (B, 3, H, W) in [−1, 1], of ``smallest_side`` pixels or more in both directions.
             mask: float32 (B, 1, H, W), 1 = hole.
             reference: the second photo warped onto the first, as ``image``.
             reference_mask: where it is known, as ``mask``; by default everywhere.
@@ -91,8 +97,8 @@ class OnnxGenerator:
             ValueError: other shapes, or a reference for a generator without.
         """
         size = image.shape[2:]
-        if image.ndim != 4 or image.shape[1] != 3 or min(size, default=0) < 17:
-            raise ValueError(f"image must be (B, 3, H, W) of 17 pixels or more; got {image.shape}.")
+        if image.ndim != 4 or image.shape[1] != 3 or min(size, default=0) < self.smallest_side:
+            raise ValueError(f"image must be (B, 3, H, W) of {self.smallest_side} pixels or more; got {image.shape}.")
         if reference is not None and not self.reference:
             raise ValueError("this generator has no reference channels. Leave the reference out.")
         if reference is None:

@@ -191,6 +191,9 @@ class InpaintGenerator(Pretrained):
         reference: has the four reference channels.
         coarse: the first stage: ``"dilated"`` is :class:`CoarseNet`, ``"unet"`` is :class:`CoarseUNet`.
         skips: of the second stage, :class:`RefineNet`: ``"deep"`` or ``"all"``.
+        self_ensemble: in eval mode the first stage also sees the mirrored image, and the mean of both results is its
+            result: nearer to the truth for things that could as well be the other way round, faces among them, at the
+            price of a second pass through the first stage.
 
     Shapes:
         image (B, 3, H, W) in [−1, 1]; mask (B, 1, H, W), 1 = hole; reference (B, 3, H, W) in [−1, 1]; reference_mask
@@ -205,7 +208,12 @@ class InpaintGenerator(Pretrained):
     Departs from the paper:
         The hole is zero after normalising to [−1, 1]; the coarse result is composited before it is refined; the refined
         result is clipped in eval mode, where the paper has no last activation; the reference channels are an addition
-        (the released code pasted the warped pixels into the hole), and so are ``coarse="unet"`` and ``skips="all"``.
+        (the released code pasted the warped pixels into the hole), and so are ``coarse="unet"``, ``skips="all"`` and
+        ``self_ensemble``.
+
+    Reference:
+        Lumetti et al., "Mask inpainting with a GAN network". Self-ensemble: Lim et al., "Enhanced Deep Residual
+        Networks for Single Image Super-Resolution", CVPRW 2017.
 
     Example:
         >>> generator = InpaintGenerator(2).eval()
@@ -222,16 +230,20 @@ class InpaintGenerator(Pretrained):
         reference: bool = True,
         coarse: Literal["dilated", "unet"] = "dilated",
         skips: Skips = "deep",
+        self_ensemble: bool = False,
     ) -> None:
         super().__init__()
         if coarse not in _FIRST_STAGES:
             raise ValueError(f"coarse must be one of {tuple(_FIRST_STAGES)}; got {coarse!r}.")
         self.base_channels = check_width(base_channels)
         self.reference = reference
+        self.self_ensemble = self_ensemble
         self.coarse_only = False
         self._first_stage = coarse
         in_channels = _INPUT_CHANNELS * (2 if reference else 1)
-        first_stage, self._multiple = _FIRST_STAGES[coarse]
+        first_stage, multiple = _FIRST_STAGES[coarse]
+        self.multiple = multiple
+        """What height and width are padded to a multiple of."""
         self.coarse = first_stage(base_channels, in_channels=in_channels)
         self.refine = RefineNet(base_channels, in_channels=in_channels, skips=skips)
         init_weights(self)
@@ -240,8 +252,12 @@ class InpaintGenerator(Pretrained):
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again."""
         config = {"base_channels": self.base_channels, "reference": self.reference}
-        chosen = {"coarse": (self._first_stage, "dilated"), "skips": (self.refine.skips, "deep")}
-        return config | {name: value for name, (value, default) in chosen.items() if value != default}
+        options = {
+            "coarse": (self._first_stage, "dilated"),
+            "skips": (self.refine.skips, "deep"),
+            "self_ensemble": (self.self_ensemble, False),
+        }
+        return config | {name: value for name, (value, default) in options.items() if value != default}
 
     def forward(
         self, image: Tensor, mask: Tensor, reference: Tensor | None = None, reference_mask: Tensor | None = None
@@ -252,9 +268,9 @@ class InpaintGenerator(Pretrained):
         height, width = image.shape[2:]
         mask = (mask > 0.5).to(image.dtype)
         known = self._reference_channels(image, reference, reference_mask)
-        image, mask, known = (pad_to_multiple(x, self._multiple) for x in (image, mask, known))
+        image, mask, known = (pad_to_multiple(x, self.multiple) for x in (image, mask, known))
         visible = composite(torch.zeros_like(image), image, mask)  # a hole may hold anything, NaN included
-        coarse = self.coarse(torch.cat([visible, mask, known], dim=1))
+        coarse = self._coarse_result(torch.cat([visible, mask, known], dim=1))
         if self.coarse_only:
             refined, embedding = coarse, coarse.new_zeros(len(coarse), 16 * self.base_channels)
         else:
@@ -263,6 +279,13 @@ class InpaintGenerator(Pretrained):
             refined = refined.clamp(-1, 1)
         coarse, refined = (crop(x, (height, width)) for x in (coarse, refined))
         return InpaintOutput(coarse, refined, embedding)
+
+    def _coarse_result(self, x: Tensor) -> Tensor:
+        coarse: Tensor = self.coarse(x)
+        if self.training or not self.self_ensemble:
+            return coarse
+        mirrored: Tensor = self.coarse(x.flip(-1))
+        return (coarse + mirrored.flip(-1)) / 2
 
     def _reference_channels(self, image: Tensor, reference: Tensor | None, reference_mask: Tensor | None) -> Tensor:
         """The reference, zero where unknown, and its mask: (B, 4, H, W), or (B, 0, H, W) for a generator without."""

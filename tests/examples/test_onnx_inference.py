@@ -106,6 +106,9 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
         generator(image, np.zeros((1, 1, 20, 30), np.float32))
     with pytest.raises(ValueError, match=r"image must be \(B, 3, H, W\) of 17 pixels or more; got \(1, 3, 20, 16\)"):
         generator(image[..., :16], np.zeros((1, 1, 20, 16), np.float32))
+    larger = OnnxGenerator(drawn(tmp_path / "b.onnx", reference=False, smallest_side="33"))
+    with pytest.raises(ValueError, match=r"image must be \(B, 3, H, W\) of 33 pixels or more; got \(1, 3, 20, 31\)"):
+        larger(image, np.zeros((1, 1, 20, 31), np.float32))
     with pytest.raises(ValueError, match="a hole must be bool"):
         fill(generator, picture(), np.zeros((20, 31), np.uint8))
     with pytest.raises(ValueError, match="a photo must be uint8"):

@@ -67,7 +67,7 @@ def test_equals_its_two_stages_by_hand() -> None:
 
 def test_a_u_net_as_first_stage() -> None:
     generator = InpaintGenerator(2, coarse="unet").eval()
-    assert type(generator.coarse) is CoarseUNet
+    assert type(generator.coarse) is CoarseUNet and generator.multiple == 32
     # Ten times the weights of the dilated net, as its docstring says.
     assert count(CoarseUNet(8)) > 10 * count(CoarseNet(8))
     for size in ((7, 50), (64, 64), (33, 16)):
@@ -103,6 +103,18 @@ def test_all_skips_carry_what_the_deep_ones_lose() -> None:
     for build in (RefineNet, InpaintGenerator):
         with pytest.raises(ValueError, match=r"skips must be one of \('deep', 'all'\); got 'none'"):
             build(2, skips="none")
+
+
+def test_self_ensemble_is_the_mean_of_both_views() -> None:
+    both = InpaintGenerator(2, self_ensemble=True).eval()
+    one = InpaintGenerator(2).eval()
+    one.load_state_dict(both.state_dict())
+    seen = inputs(32, 48)
+    views = [one(*seen).coarse, one(*(x.flip(-1) for x in seen)).coarse.flip(-1)]
+    assert not torch.allclose(*views, atol=1e-3)
+    torch.testing.assert_close(both(*seen).coarse, sum(views) / 2)
+    torch.testing.assert_close(both.train()(*seen).coarse, views[0])
+    assert both.config["self_ensemble"] is True and "self_ensemble" not in one.config
 
 
 def test_the_first_stage_alone() -> None:

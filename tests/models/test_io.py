@@ -20,7 +20,7 @@ from gatedinpaint import (
     "build",
     [
         lambda: InpaintGenerator(2, reference=False),
-        lambda: InpaintGenerator(2, coarse="unet", skips="all"),
+        lambda: InpaintGenerator(2, coarse="unet", skips="all", self_ensemble=True),
         lambda: DeepFillV2Generator(4),
         lambda: SNPatchDiscriminator(2),
     ],
