@@ -18,7 +18,9 @@ def first_generator(arguments: Arguments) -> InpaintGenerator:
         ValueError, FileNotFoundError: another network, or none.
     """
     config = arguments.config
-    generator = InpaintGenerator(config.base_channels, coarse=config.coarse, skips=config.skips)
+    generator = InpaintGenerator(
+        config.base_channels, coarse=config.coarse, skips=config.skips, self_ensemble=config.self_ensemble
+    )
     generator.coarse_only = config.coarse_only
     if arguments.start_from is not None:
         begun = _load(arguments.start_from, generator)

@@ -188,6 +188,7 @@ def joint_finish() -> Config:
     return replace(
         joint(),
         skips="all",
+        self_ensemble=True,
         weights=replace(joint().weights, adversarial=0.005, lpips=2.0, lpips_vgg=4.0),
         half_size_share=0.65,
         steps_constant=2600,

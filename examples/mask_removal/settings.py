@@ -42,6 +42,8 @@ class Config:
     """First stage of the generator; the paper's is the dilated one."""
     skips: Literal["deep", "all"] = "deep"
     """Skips of its second stage; the paper's are the deep ones."""
+    self_ensemble: bool = False
+    """In use, not in training, the mean over the image and its mirror image is the first stage's result."""
     coarse_only: bool = False
     """Train the first stage alone: the second one keeps its weights and is not run."""
     discriminator_channels: int = 32

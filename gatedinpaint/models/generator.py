@@ -92,9 +92,9 @@ class CoarseNet(nn.Module):
 class RefineNet(nn.Module):
     """Second stage: a U-Net to 1/16 scale with six SPD-4 blocks in its middle and self-attention at three scales.
 
-    The paper's skips end at 1/4 scale: what is finer passes through 2c channels of a map of a sixteenth of the pixels,
-    and at a small c the result is softer than the first stage's. With ``skips="all"`` the features of 1/2 and full
-    scale, and x itself, go to the decoder too, which ends in an SPD-4 block of 2c channels at full scale.
+    The paper's skips end at 1/4 scale: all that is finer passes through 2c channels of a map of a sixteenth of the
+    pixels. With ``skips="all"`` the features of 1/2 and full scale, and x itself, go to the decoder too, which ends in
+    an SPD-4 block of 2c channels at full scale.
 
     Args:
         base_channels: the width c; all widths are multiples of it. Even.
