@@ -12,11 +12,12 @@ from examples.mask_removal.config import Config
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.distributed import Ranks
 from examples.mask_removal.feed import Feed
+from examples.mask_removal.first_generator import build_generator
 from examples.mask_removal.perceptual_networks import build_features
 from examples.mask_removal.precision import NetworkOptimizer
 from examples.mask_removal.random_state import seed_everything
 from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step, update_average
-from gatedinpaint import InpaintGenerator, SNPatchDiscriminator, composite
+from gatedinpaint import SNPatchDiscriminator, composite
 
 Clock = Callable[[], float]
 _ENDLESS = 10**9
@@ -32,8 +33,7 @@ def train_for(
     seed_everything(config.seed)
     place = Ranks(0, 1, torch.device("cpu"))
     feed = Feed(FaceDataset(data, reference_share=config.reference_share, seed=config.seed), config, place)
-    ours = InpaintGenerator(config.base_channels, coarse=config.coarse)
-    ours.coarse_only = config.coarse_only
+    ours = build_generator(config)
     generator: nn.Module = ours
     discriminator: nn.Module = SNPatchDiscriminator(config.discriminator_channels)
     if is_released:

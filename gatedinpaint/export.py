@@ -44,12 +44,13 @@ def export_onnx(
 
     Args:
         model: an :class:`InpaintGenerator`, a :class:`DeepFillV2Generator`, or any network whose ``forward(image,
-            mask)`` returns a tuple with the names ``coarse`` and ``refined``.
+            mask)`` returns a tuple with the names ``coarse`` and ``refined``. One that pads its input to a multiple of
+            more than 16 says so by an attribute ``size_multiple``.
         path: the file, usually ``*.onnx``.
         size: (height, width) of the images; when dynamic, of those with which the network is traced.
         dynamic: any batch, height and width may come; otherwise one image of ``size``.
         metadata: entries of one's own, which ONNX Runtime returns as ``get_modelmeta().custom_metadata_map``.
-            ``smallest_side`` is there already: the least height and width in pixels.
+            When dynamic, ``smallest_side`` is there already: the least height and width in pixels.
         overwrite: replace a file that is there.
 
     Raises:
@@ -84,14 +85,15 @@ def export_onnx(
         require(module, "onnx")
     stages = _Stages(model)
     program = _trace(stages, size, dynamic=dynamic)
-    program.model.metadata_props.update({"smallest_side": str(_smallest_side(model)), **(metadata or {})})
+    about = {"smallest_side": str(_smallest_side(model))} if dynamic else {}
+    program.model.metadata_props.update({**(metadata or {}), **about})
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=path.parent) as temporary:
         file = Path(temporary) / "model.onnx"
         program.save(file)
         shapes = [(1, *size)]
         if dynamic:
-            shapes += [(3, size[0] + 5, size[1] // 2 + 9)]
+            shapes += [(3, size[0] + 5, max(size[1] // 2 + 9, _smallest_side(model)))]
         for batch, height, width in shapes:
             _check(file, stages, batch, (height, width))
         file.replace(path)
@@ -127,7 +129,7 @@ class _Stages(nn.Module):
 
 def _smallest_side(model: nn.Module) -> int:
     """At which the smallest map of a network is 2 × 2: tracing takes a length of 1 for a constant."""
-    return int(getattr(model, "multiple", _MULTIPLE)) + 1
+    return int(getattr(model, "size_multiple", _MULTIPLE)) + 1
 
 
 def _trace(stages: _Stages, size: tuple[int, int], *, dynamic: bool) -> Any:

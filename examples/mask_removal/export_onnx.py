@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from examples.mask_removal.one_line import EXPECTED, one_line
-from examples.mask_removal.onnx_inference import FILE_NAME, WEIGHTS_KEY, OnnxGenerator
+from examples.mask_removal.onnx_inference import FILE_NAME, MODEL_KEY, OnnxGenerator
 from examples.mask_removal.painting import SIZES
 from examples.mask_removal.pipeline import WEIGHTS, load_generator
 from gatedinpaint.export import export_onnx
@@ -17,9 +17,10 @@ from gatedinpaint.export import export_onnx
 _COMMAND = "python -m examples.mask_removal.export_onnx"
 
 
-def weights_hash(model: Path) -> str:
-    """SHA-256 of a model's weights, which ties an exported file to them."""
-    return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+def model_hash(model: Path) -> str:
+    """SHA-256 of a model's files, which ties an exported file to them."""
+    parts = (hashlib.sha256((model / name).read_bytes()).digest() for name in ("config.json", "model.safetensors"))
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def load_exported(model: Path, *, threads: int | None = None) -> OnnxGenerator:
@@ -27,16 +28,14 @@ def load_exported(model: Path, *, threads: int | None = None) -> OnnxGenerator:
 
     Raises:
         FileNotFoundError: it has not been written yet.
-        ValueError: it was written from other weights; or it is damaged.
+        ValueError: it was written from another model; or it is damaged.
     """
     path, argument = model / FILE_NAME, "" if model == WEIGHTS else f" --model {model}"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Write it once: {_COMMAND}{argument}")
     generator = OnnxGenerator(path, threads=threads)
-    if generator.weights_sha256 != weights_hash(model):
-        raise ValueError(
-            f"{path}: was not made from the weights beside it. Write it again: {_COMMAND}{argument} --force"
-        )
+    if generator.model_sha256 != model_hash(model):
+        raise ValueError(f"{path}: was not made from the model beside it. Write it again: {_COMMAND}{argument} --force")
     return generator
 
 
@@ -65,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"{output}: expected an ending .onnx; got {output.suffix or 'none'}.")
         if output.exists() and not options.force:
             raise FileExistsError(f"{output}: exists already. Choose another --output, or pass --force.")
-        about = {WEIGHTS_KEY: weights_hash(options.model)}
+        about = {MODEL_KEY: model_hash(options.model)}
         size = (SIZES[0], SIZES[0])
         export_onnx(load_generator(options.model), output, size=size, metadata=about, overwrite=options.force)
     except EXPECTED as error:

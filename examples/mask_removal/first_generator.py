@@ -3,31 +3,38 @@
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from examples.mask_removal.arguments import Arguments
+from examples.mask_removal.config import Config
 from gatedinpaint import InpaintGenerator, RefineNet, load_model
+
+
+def build_generator(config: Config) -> InpaintGenerator:
+    """With fresh weights."""
+    generator = InpaintGenerator(
+        config.base_channels, coarse=config.coarse, skips=config.skips, self_ensemble=config.self_ensemble
+    )
+    generator.coarse_only = config.coarse_only
+    return generator
 
 
 def first_generator(arguments: Arguments) -> InpaintGenerator:
     """With fresh weights, or those of ``--start-from``, the first stage's from ``--coarse-from`` where that is given.
 
-    A second stage with all skips may begin with one that has the deep ones alone: what is added says nothing at first.
+    A second stage with all skips may begin with one that has the deep ones alone: what is added changes nothing at
+    first.
 
     Raises:
         ValueError, FileNotFoundError: another network, or none.
     """
     config = arguments.config
-    generator = InpaintGenerator(
-        config.base_channels, coarse=config.coarse, skips=config.skips, self_ensemble=config.self_ensemble
-    )
-    generator.coarse_only = config.coarse_only
+    generator = build_generator(config)
     if arguments.start_from is not None:
         begun = _load(arguments.start_from, generator)
         if (begun.refine.skips, config.skips) == ("deep", "all"):
             _widen(generator.refine, begun.refine)
         else:
-            _must_be(begun.refine.skips == config.skips, arguments.start_from, begun, generator)
+            _must_have("skips", begun.refine.skips, config.skips, arguments.start_from)
             generator.refine.load_state_dict(begun.refine.state_dict())
         if arguments.coarse_from is None:
             _take_first_stage(generator, arguments.start_from, begun)
@@ -39,25 +46,21 @@ def first_generator(arguments: Arguments) -> InpaintGenerator:
 def _load(folder: Path, like: InpaintGenerator) -> InpaintGenerator:
     """The generator in a folder, if it is of the same width and has reference channels too."""
     begun = load_model(folder)
-    same = isinstance(begun, InpaintGenerator) and (begun.base_channels, begun.reference) == (
-        like.base_channels,
-        like.reference,
-    )
-    _must_be(same, folder, begun, like)
+    if not (isinstance(begun, InpaintGenerator) and begun.reference):
+        found = f"{type(begun).__name__} with {getattr(begun, 'config', {})}"
+        raise ValueError(f"{folder}: expected an InpaintGenerator with reference channels; got {found}.")
+    _must_have("base_channels", begun.base_channels, like.base_channels, folder)
     return begun
 
 
-def _must_be(same: bool, folder: Path, begun: nn.Module, like: InpaintGenerator) -> None:
-    if not same:
-        found = f"{type(begun).__name__} with {getattr(begun, 'config', {})}"
-        raise ValueError(
-            f"{folder}: expected an InpaintGenerator with {like.config}; got {found}. "
-            "Choose --base-channels, --coarse and --skips like it."
-        )
+def _must_have(name: str, found: int | str, wanted: int | str, folder: Path) -> None:
+    if found != wanted:
+        option = f"--{name.replace('_', '-')}"
+        raise ValueError(f"{folder}: expected {name} {wanted}; got {found}. Choose {option} {found}, or other weights.")
 
 
 def _take_first_stage(generator: InpaintGenerator, folder: Path, begun: InpaintGenerator) -> None:
-    _must_be(type(begun.coarse) is type(generator.coarse), folder, begun, generator)
+    _must_have("coarse", *(network.config.get("coarse", "dilated") for network in (begun, generator)), folder)
     generator.coarse.load_state_dict(begun.coarse.state_dict())
 
 

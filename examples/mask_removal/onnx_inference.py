@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-WEIGHTS_KEY = "weights_sha256"
+MODEL_KEY = "model_sha256"
 """Under which the file says what weights it was made of."""
 FILE_NAME = "generator.onnx"
 DEFAULT_FILE = Path(__file__).parent / "weights" / FILE_NAME
@@ -69,9 +69,9 @@ class OnnxGenerator:
         return len(self.inputs) == 4
 
     @property
-    def weights_sha256(self) -> str:
-        """Hash of the ``model.safetensors`` that it was made of; empty where the file does not say."""
-        return self._about.get(WEIGHTS_KEY, "")
+    def model_sha256(self) -> str:
+        """Hash of the files of the model that it was made of; empty where the file does not say."""
+        return self._about.get(MODEL_KEY, "")
 
     @property
     def smallest_side(self) -> int:

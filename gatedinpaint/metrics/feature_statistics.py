@@ -19,7 +19,8 @@ class FeatureStatistics:
 
     Everything is computed in float64 on the CPU. Rows are kept as they are, up to 2,048 of them, or ``dim`` where that
     is more. When there are more, they are folded into one mean and one scatter matrix by the pairwise update, which
-    centres every block on its own mean: no sum of squares is ever subtracted from another. So the memory is bounded.
+    centres every block on its own mean: no sum of squares is ever subtracted from another. So at most
+    max(dim, 2048) · dim numbers and a few matrices of dim² are held.
 
     Args:
         dim: features in a row.

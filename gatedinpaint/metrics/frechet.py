@@ -21,7 +21,8 @@ def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> flo
     The last trace is the sum of the square roots of the eigenvalues of :math:`\Sigma_1 \Sigma_2`. No square root of a
     matrix is computed. With :math:`\Sigma_1 = L L^\top` they are the eigenvalues of the symmetric
     :math:`L^\top \Sigma_2 L`; and while no more rows were seen than there are features, with
-    :math:`\Sigma_i = F_i^\top F_i` of few rows, that sum is the nuclear norm of the small :math:`F_1 F_2^\top`.
+    :math:`\Sigma_i = F_i^\top F_i` of few rows, that sum is the nuclear norm of the small :math:`F_1 F_2^\top`. So it
+    is where a covariance is singular to the precision of float64.
 
     Args:
         first: of at least 2 rows, with a warning for fewer rows than features: the value is then biased upwards, and
@@ -165,7 +166,7 @@ def _trace_of_root(first: tuple[Tensor, bool], second: tuple[Tensor, bool]) -> T
         lower, failed = torch.linalg.cholesky_ex(first[0])
         if not failed:
             values: Tensor = torch.linalg.eigvalsh(_sandwich(lower, second[0]), UPLO="L")
-            if values[0] > 16 * torch.finfo(values.dtype).eps * values[-1]:
+            if values[0] > len(values) * torch.finfo(values.dtype).eps * values[-1]:
                 return values.sqrt().sum()
     # A singular covariance has eigenvalues of rounding, whose roots would count: singular values keep them small.
     factors = [form if is_factor else _root(form) for form, is_factor in (first, second)]

@@ -191,9 +191,9 @@ class InpaintGenerator(Pretrained):
         reference: has the four reference channels.
         coarse: the first stage: ``"dilated"`` is :class:`CoarseNet`, ``"unet"`` is :class:`CoarseUNet`.
         skips: of the second stage, :class:`RefineNet`: ``"deep"`` or ``"all"``.
-        self_ensemble: in eval mode the first stage also sees the mirrored image, and the mean of both results is its
-            result: nearer to the truth for things that could as well be the other way round, faces among them, at the
-            price of a second pass through the first stage.
+        self_ensemble: in eval mode the first stage also sees the padded image mirrored, and the mean of both results is
+            its result: nearer to the truth for things that could as well be the other way round, faces among them, at
+            the price of a second pass through the first stage.
 
     Shapes:
         image (B, 3, H, W) in [−1, 1]; mask (B, 1, H, W), 1 = hole; reference (B, 3, H, W) in [−1, 1]; reference_mask
@@ -242,7 +242,7 @@ class InpaintGenerator(Pretrained):
         self._first_stage = coarse
         in_channels = _INPUT_CHANNELS * (2 if reference else 1)
         first_stage, multiple = _FIRST_STAGES[coarse]
-        self.multiple = multiple
+        self.size_multiple = multiple
         """What height and width are padded to a multiple of."""
         self.coarse = first_stage(base_channels, in_channels=in_channels)
         self.refine = RefineNet(base_channels, in_channels=in_channels, skips=skips)
@@ -268,7 +268,7 @@ class InpaintGenerator(Pretrained):
         height, width = image.shape[2:]
         mask = (mask > 0.5).to(image.dtype)
         known = self._reference_channels(image, reference, reference_mask)
-        image, mask, known = (pad_to_multiple(x, self.multiple) for x in (image, mask, known))
+        image, mask, known = (pad_to_multiple(x, self.size_multiple) for x in (image, mask, known))
         visible = composite(torch.zeros_like(image), image, mask)  # a hole may hold anything, NaN included
         coarse = self._coarse_result(torch.cat([visible, mask, known], dim=1))
         if self.coarse_only:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from benchmarks import engines
 from examples.mask_removal import export_onnx, remove
-from examples.mask_removal.onnx_inference import WEIGHTS_KEY, OnnxGenerator, as_image, as_photo, fill, main
+from examples.mask_removal.onnx_inference import MODEL_KEY, OnnxGenerator, as_image, as_photo, fill, main
 from examples.mask_removal.pipeline import WEIGHTS, load_default, remove_mask
 from gatedinpaint import InpaintGenerator, image_to_photo, photo_to_image, read_photo, save_model, write_photo
 from gatedinpaint.faces import FaceLandmarker, draw_face_mask
@@ -74,7 +74,7 @@ def test_photos_become_arrays_as_the_package_makes_them() -> None:
 
 def test_a_file_without_reference(tmp_path: Path) -> None:
     generator = OnnxGenerator(drawn(tmp_path / "a.onnx", reference=False), threads=1)
-    assert not generator.reference and generator.weights_sha256 == ""
+    assert not generator.reference and generator.model_sha256 == ""
     photo, hole = picture(), np.zeros((20, 31), bool)
     hole[5:9, 10:20] = True
     photo[hole] = (0, 51, 255)
@@ -88,8 +88,8 @@ def test_a_file_without_reference(tmp_path: Path) -> None:
 
 
 def test_a_file_with_reference_takes_nothing_for_none(tmp_path: Path) -> None:
-    generator = OnnxGenerator(drawn(tmp_path / "a.onnx", reference=True, **{WEIGHTS_KEY: "abc"}))
-    assert generator.reference and generator.weights_sha256 == "abc"
+    generator = OnnxGenerator(drawn(tmp_path / "a.onnx", reference=True, **{MODEL_KEY: "abc"}))
+    assert generator.reference and generator.model_sha256 == "abc"
     image = as_image(picture())
     mask = np.zeros_like(image[:, :1])
     assert np.array_equal(generator(image, mask).refined, -image)
@@ -146,7 +146,7 @@ def test_the_command_names_what_is_missing(tmp_path: Path, capsys: pytest.Captur
     assert "none.png" in capsys.readouterr().err
 
 
-def test_remove_wants_a_file_of_the_same_weights(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_remove_wants_a_file_of_the_same_model(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     model = tmp_path / "model"
     save_model(InpaintGenerator(2, reference=False), model)
     write_photo(tmp_path / "photo.png", picture(200, 200))
@@ -154,12 +154,17 @@ def test_remove_wants_a_file_of_the_same_weights(tmp_path: Path, capsys: pytest.
     command += ["--model", str(model)]
     assert remove.main(command) == 2
     assert f"Write it once: python -m examples.mask_removal.export_onnx --model {model}" in capsys.readouterr().err
-    drawn(model / "generator.onnx", reference=False, **{WEIGHTS_KEY: "of other weights"})
+    drawn(model / "generator.onnx", reference=False, **{MODEL_KEY: "of another model"})
     assert remove.main(command) == 2
-    assert "was not made from the weights beside it" in capsys.readouterr().err
-    drawn(model / "generator.onnx", reference=False, **{WEIGHTS_KEY: export_onnx.weights_hash(model)})
+    assert "was not made from the model beside it" in capsys.readouterr().err
+    drawn(model / "generator.onnx", reference=False, **{MODEL_KEY: export_onnx.model_hash(model)})
     assert remove.main(command) == 2
     assert "no face found" in capsys.readouterr().err  # the engine is there now
+    config = model / "config.json"
+    config.write_text(config.read_text().replace("}", ', "self_ensemble": true}'))
+    assert remove.main(command) == 2
+    assert "was not made from the model beside it" in capsys.readouterr().err
+    drawn(model / "generator.onnx", reference=False, **{MODEL_KEY: export_onnx.model_hash(model)})
     assert remove.main([*command, "--device", "cuda"]) == 2
     assert "--engine onnx runs on the CPU" in capsys.readouterr().err
 

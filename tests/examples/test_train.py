@@ -197,7 +197,7 @@ def test_a_run_can_start_from_the_weights_of_another(
         torch.testing.assert_close(stored[name], weight, rtol=1e-3, atol=1e-6)  # stored in half precision
     assert train.main([*known, "--output", str(tmp_path / "other"), "--base-channels", "4"]) == 2
     error = capsys.readouterr().err
-    assert "expected an InpaintGenerator with {'base_channels': 4" in error and error.count("\n") == 1
+    assert "expected base_channels 4; got 2. Choose --base-channels 2" in error and error.count("\n") == 1
     assert not (tmp_path / "other").exists()
 
 
@@ -211,7 +211,7 @@ def test_the_first_stage_by_itself_and_then_both(
     alone = ["--coarse-only", "--weights.contrastive", "0", "--weights.adversarial", "0"]
     assert train.main([*known, *alone, "--output", str(tmp_path / "first"), "--start-from", str(tmp_path / "refined"),
                        "--coarse-from", str(tmp_path / "refined")]) == 2  # fmt: skip
-    assert "Choose --base-channels, --coarse and --skips like it" in capsys.readouterr().err
+    assert "expected coarse unet; got dilated. Choose --coarse dilated" in capsys.readouterr().err
     assert train.main([*known, *alone, "--output", str(tmp_path / "first")]) == 0
     first = load_model(tmp_path / "first" / "generator")
     seed_everything(smoke().seed)
@@ -228,12 +228,14 @@ def test_all_skips_begin_as_the_deep_ones_they_are_added_to(
     training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(7)
-    deep = InpaintGenerator(2).eval()
-    save_model(deep, tmp_path / "deep")
+    save_model(InpaintGenerator(2), tmp_path / "deep")
     known = ["--data", str(training_set), "--preset", "smoke", "--workers", "0", "--learning-rate-generator", "0"]
-    more = [*known, "--skips", "all", "--start-from", str(tmp_path / "deep"), "--output", str(tmp_path / "run")]
-    assert train.main(more) == 0
+    more = ["--skips", "all", "--self-ensemble", "--start-from", str(tmp_path / "deep")]
+    assert train.main([*known, *more, "--output", str(tmp_path / "run")]) == 0
     wide = load_model(tmp_path / "run" / "generator")
+    assert wide.config == {"base_channels": 2, "reference": True, "skips": "all", "self_ensemble": True}
+    deep = InpaintGenerator(2, self_ensemble=True).eval()
+    deep.load_state_dict(load_model(tmp_path / "deep").state_dict())
     image, mask = torch.rand(1, 3, 32, 32) * 2 - 1, torch.ones(1, 1, 32, 32)
     output = wide(image, mask, image)
     torch.testing.assert_close(output.refined, deep(image, mask, image).refined, rtol=0, atol=2e-3)  # half precision
@@ -244,7 +246,7 @@ def test_all_skips_begin_as_the_deep_ones_they_are_added_to(
 
     less = ["--start-from", str(tmp_path / "run" / "generator"), "--output", str(tmp_path / "less")]
     assert train.main([*known, *less]) == 2
-    assert "Choose --base-channels, --coarse and --skips like it" in capsys.readouterr().err
+    assert "expected skips deep; got all. Choose --skips all" in capsys.readouterr().err
 
 
 def _moved(stage: torch.nn.Module, other: torch.nn.Module) -> bool:

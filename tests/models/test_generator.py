@@ -67,7 +67,7 @@ def test_equals_its_two_stages_by_hand() -> None:
 
 def test_a_u_net_as_first_stage() -> None:
     generator = InpaintGenerator(2, coarse="unet").eval()
-    assert type(generator.coarse) is CoarseUNet and generator.multiple == 32
+    assert type(generator.coarse) is CoarseUNet and generator.size_multiple == 32
     # Ten times the weights of the dilated net, as its docstring says.
     assert count(CoarseUNet(8)) > 10 * count(CoarseNet(8))
     for size in ((7, 50), (64, 64), (33, 16)):
@@ -85,18 +85,24 @@ def test_a_u_net_sees_the_whole_face() -> None:
     assert x.grad is not None and all((x.grad[0, :, corner, corner] != 0).all() for corner in (0, 127))
 
 
-def test_all_skips_carry_what_the_deep_ones_lose() -> None:
-    """Detail of two pixels' size: what the result knows of it when everything but the skips is silent."""
+@pytest.mark.parametrize(("layer", "channels"), [("up_2", slice(8, 12)), ("up_1", slice(4, 6)), ("up_1", slice(6, 10))])
+def test_every_skip_alone_carries_fine_detail(layer: str, channels: slice) -> None:
+    """Features of 1/2 scale, of full scale, and x itself: what the result knows of x when all other ways are shut."""
     torch.manual_seed(0)
-    x = torch.randn(1, 4, 32, 32)
+    net, x = RefineNet(2, skips="all"), torch.randn(1, 4, 32, 32)
     fine = x + torch.tensor([[0.5, -0.5], [-0.5, 0.5]]).repeat(16, 16)
-    seen = {}
-    for skips in ("deep", "all"):
-        net = RefineNet(2, skips=skips)
-        for weight in [*net.down.parameters(), *net.stem.parameters()]:
-            nn.init.zeros_(weight)
-        seen[skips] = (net(fine)[0] - net(x)[0]).abs().mean().item()
-    assert seen["deep"] == 0 < seen["all"]
+    for name, first in (("up_2", 8), ("up_1", 4)):
+        weight = getattr(net, name)[0].weight.detach()
+        kept = weight[:, channels].clone()
+        weight[:, first if name == "up_1" else 0 :] = 0
+        if name == layer:
+            weight[:, channels] = kept
+    assert (net(fine)[0] - net(x)[0]).abs().mean() > 1e-4
+    getattr(net, layer)[0].weight.detach()[:, channels] = 0
+    assert torch.equal(net(fine)[0], net(x)[0])
+
+
+def test_skips_are_a_choice() -> None:
     generator = InpaintGenerator(2, skips="all")
     assert generator.config["skips"] == generator.refine.skips == "all"
     assert "skips" not in InpaintGenerator(2).config
@@ -115,6 +121,17 @@ def test_self_ensemble_is_the_mean_of_both_views() -> None:
     torch.testing.assert_close(both(*seen).coarse, sum(views) / 2)
     torch.testing.assert_close(both.train()(*seen).coarse, views[0])
     assert both.config["self_ensemble"] is True and "self_ensemble" not in one.config
+
+
+def test_self_ensemble_of_any_size_with_reference() -> None:
+    image, mask = inputs(37, 50)
+    for coarse in ("dilated", "unet"):
+        both = InpaintGenerator(2, coarse=coarse, self_ensemble=True).eval()
+        one = InpaintGenerator(2, coarse=coarse).eval()
+        one.load_state_dict(both.state_dict())
+        output = both(image, mask, image, mask)
+        assert output.coarse.shape == output.refined.shape == image.shape
+        assert not torch.allclose(output.coarse, one(image, mask, image, mask).coarse, atol=1e-4)
 
 
 def test_the_first_stage_alone() -> None:
