@@ -106,8 +106,8 @@ def interleaved(
 ) -> dict[str, float]:
     """Median seconds of each form, after one warm-up each; they take turns, so that a disturbance meets them all.
 
-    A ``pause`` before each: the threads of a library's matrix products spin on after their last one, NumPy's for some
-    25 ms and SciPy's for more than 50, and would take a core from the next form.
+    A ``pause`` before each: the threads of a library's matrix products spin on for a while after their last one, and
+    would take a core from the next form.
     """
     times: dict[str, list[float]] = {name: [] for name in forms}
     for repeat in range(repeats + 1):
