@@ -82,11 +82,22 @@ def fit_map(
         on_grid, nearby = (spline.jacobian(torch.from_numpy(p)).numpy() / abs(factor) for p in (grid, around))
         if np.linalg.det(np.concatenate([on_grid[in_face], nearby])).min() > _FOLDED:
             # In the worst direction, how many pixels of the reference there are for one of the photo.
-            detail = np.linalg.svd(on_grid, compute_uv=False)[:, 1].clip(0, 1)
+            detail = _smaller_singular_value(on_grid).clip(0, 1)
             confidence = (near * detail).astype(np.float32).reshape(rows, columns)
             return FaceMap(spline, confidence, "spline", stiffer > 0)
     similarity = _similarity_map(source, destination, factor)
     return FaceMap(similarity, near.astype(np.float32).reshape(rows, columns), "similarity", True)
+
+
+def _smaller_singular_value(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of matrices (M, 2, 2), (M,), without an SVD for each.
+
+    √((a + d)² + (b − c)²) is the sum of the two singular values, √((a − d)² + (b + c)²) their difference, but for
+    the sign where the matrix mirrors.
+    """
+    (a, b), (c, d) = np.moveaxis(matrices, 0, -1)
+    smaller: NDArray[np.float64] = np.abs(np.hypot(a + d, b - c) - np.hypot(a - d, b + c)) / 2
+    return smaller
 
 
 def _check_same_side(ours: NDArray[np.float64], theirs: NDArray[np.float64], height: float) -> None:
