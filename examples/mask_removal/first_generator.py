@@ -68,7 +68,7 @@ def _take_first_stage(generator: InpaintGenerator, folder: Path, begun: InpaintG
 def _widen(stage: RefineNet, narrow: RefineNet) -> None:
     """Give a second stage with all skips the weights of one with the deep skips, and its result.
 
-    The old filters ignore the added channels, and the added block adds nothing: its last filters are 0. The added
+    The old filters ignore the added channels, and the added blocks add nothing: their last filters are 0. The added
     filters keep the weights they have.
     """
     weights = stage.state_dict()
@@ -76,6 +76,7 @@ def _widen(stage: RefineNet, narrow: RefineNet) -> None:
         new = weights[name]
         new[: len(old)] = 0
         new[tuple(slice(size) for size in old.shape)] = old
-    fuse = stage.finish.fuse.conv
-    fuse.weight[: stage.finish.channels] = 0
-    fuse.bias[: stage.finish.channels] = 0
+    for block in stage.polish:
+        fuse = block.fuse.conv
+        fuse.weight[: block.channels] = 0
+        fuse.bias[: block.channels] = 0

@@ -30,7 +30,7 @@ class LossWeights:
     lpips: float = 0.0
     """Not one of the paper's terms. Needs ``features="alexnet"``."""
     lpips_vgg: float = 0.0
-    """LPIPS over VGG-16, not one of the paper's terms. Estimated on a quarter of the images, for its price."""
+    """LPIPS over VGG-16, not one of the paper's terms. Estimated on half of the images, for its price."""
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,8 @@ class RefineNet(nn.Module):
     """Second stage: a U-Net to 1/16 scale with six SPD-4 blocks in its middle and self-attention at three scales.
 
     The paper's skips end at 1/4 scale: all that is finer passes through 2c channels of a map of a sixteenth of the
-    pixels. With ``skips="all"`` the features of 1/2 and full scale, and x itself, go to the decoder too, which ends in
-    an SPD-4 block of 2c channels at full scale.
+    pixels. With ``skips="all"`` the features of 1/2 and full scale, and x itself, go to the decoder too, and an SPD-4
+    block follows on its features of 1/4, 1/2 and full scale, the last of 2c channels.
 
     Args:
         base_channels: the width c; all widths are multiples of it. Even.
@@ -144,7 +144,9 @@ class RefineNet(nn.Module):
         fine_2, fine_1, last = (2 * c, c + in_channels, 2 * c) if skips == "all" else (0, 0, c)
         self.up_2 = _convolution(4 * c + fine_2, 2 * c, 3)
         self.up_1 = _convolution(2 * c + fine_1, last, 3)
-        self.finish = SPDResBlock(last, dilations=SPD_4, padding_mode="replicate") if skips == "all" else nn.Identity()
+        self.polish = nn.ModuleList(  # at 1/4, 1/2, 1/1
+            _spd_block(width) if skips == "all" else nn.Identity() for width in (4 * c, 2 * c, last)
+        )
         self.to_rgb = Conv2d(last, 3, 7, padding=3, padding_mode="replicate")
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,10 +161,10 @@ class RefineNet(nn.Module):
         middle, skip_8, skip_4 = self.attention([middle, self.skip_8(scale_8), self.skip_4(scale_4)])
         y = self.up_8(_double(self.middle_after(middle)))
         y = self.up_4(_double(self.join_8(torch.cat([y, skip_8], dim=1))))
-        y = _double(self.join_4(torch.cat([y, skip_4], dim=1)))
-        y = _double(self.up_2(torch.cat([y, scale_2], dim=1) if self.skips == "all" else y))
-        y = self.up_1(torch.cat([y, scale_1, x], dim=1) if self.skips == "all" else y)
-        return self.to_rgb(self.finish(y)), embedding
+        y = _double(self.polish[0](self.join_4(torch.cat([y, skip_4], dim=1))))
+        y = _double(self.polish[1](self.up_2(torch.cat([y, scale_2], dim=1) if self.skips == "all" else y)))
+        y = self.polish[2](self.up_1(torch.cat([y, scale_1, x], dim=1) if self.skips == "all" else y))
+        return self.to_rgb(y), embedding
 
 
 # Class and the multiple that height and width must be of; the refine net asks for 16.
@@ -318,7 +320,11 @@ def _convolution(in_channels: int, out_channels: int, kernel_size: int, *, strid
 
 
 def _spd_blocks(channels: int) -> nn.Sequential:
-    return nn.Sequential(*(SPDResBlock(channels, dilations=SPD_4, padding_mode="replicate") for _ in range(3)))
+    return nn.Sequential(*(_spd_block(channels) for _ in range(3)))
+
+
+def _spd_block(channels: int) -> SPDResBlock:
+    return SPDResBlock(channels, dilations=SPD_4, padding_mode="replicate")
 
 
 def _double(x: Tensor) -> Tensor:

@@ -241,7 +241,8 @@ def test_all_skips_begin_as_the_deep_ones_they_are_added_to(
     torch.testing.assert_close(output.refined, deep(image, mask, image).refined, rtol=0, atol=2e-3)  # half precision
     # The added filters learn: nothing that feeds them is 0 for good.
     wide.train()(image, mask, image).refined.square().mean().backward()
-    assert wide.refine.finish.fuse.conv.weight.grad[: wide.refine.finish.channels].abs().max() > 0
+    for block in wide.refine.polish:
+        assert block.fuse.conv.weight.grad[: block.channels].abs().max() > 0
     assert wide.refine.up_2[0].weight.grad[:, -1].abs().max() > 0
 
     less = ["--start-from", str(tmp_path / "run" / "generator"), "--output", str(tmp_path / "less")]
