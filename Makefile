@@ -50,7 +50,7 @@ MASKED = $(FACES)/masked_photos
 PAIRS = $(wildcard $(FACES)/faces/*pairs*.tar)
 BARE = $(filter-out $(PAIRS),$(wildcard $(FACES)/faces/*.tar))
 
-bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET DATA256=SET256 FACES=DIR, quality and faces too
+bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET DATA256=SET256 DATA64=SET64 FACES=DIR, quality and faces too
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.gates_quality --output $(RESULTS)/gates_quality.md
 ifdef FACES

@@ -29,12 +29,19 @@ class Feed:
         workers: processes that load.
 
     Raises:
-        ValueError: fewer samples than a batch, or a batch that cannot be divided.
+        ValueError: fewer samples than a batch, or a batch that cannot be divided, or halved.
     """
 
     def __init__(self, training: FaceDataset, config: Config, ranks: Ranks, *, workers: int = 0) -> None:
         self.training, self.config, self.ranks, self.workers = training, config, ranks, workers
         self.part_size = ranks.share(config.batch_size, config.accumulation)
+        self.share = self.part_size * config.accumulation
+        if 0 < config.half_size_share < 1 and self.share % 2:
+            raise ValueError(
+                f"batch_size {config.batch_size} leaves {self.share} to each of {ranks.world_size} processes: it must be "
+                "an even number, of which steps at full size take half. Choose another batch_size, or "
+                "half_size_share 0 or 1."
+            )
         if config.weights.contrastive and self.part_size * ranks.world_size < 2:
             raise ValueError(
                 f"batch_size {config.batch_size} in {config.accumulation} parts leaves 1 image to a part: the "
@@ -68,12 +75,15 @@ class Feed:
 
     def _parts(self, batch: Batch, epoch: int, position: int) -> list[Batch]:
         batch = Batch(*(x.to(self.ranks.device, non_blocking=True) for x in batch))
-        share = self.config.half_size_share
-        if share:
-            small = np.random.default_rng((self.config.seed, epoch, position, _OF_SIZE)).random() < share
-            batch = halved(batch) if small else Batch(*(x[: (len(x) + 1) // 2] for x in batch))
-        place = position * self.config.batch_size + self.ranks.rank * len(batch.image)
-        keys = [(self.config.seed, epoch, place + index, _OF_TWINS) for index in range(len(batch.image))]
+        first = position * self.config.batch_size + self.ranks.rank * self.share
+        places = range(first, first + self.share)
+        if self.config.half_size_share:
+            chance = np.random.default_rng((self.config.seed, epoch, position, _OF_SIZE)).random()
+            if chance < self.config.half_size_share:
+                batch = halved(batch)
+            else:  # every second one: the same images whoever holds them
+                batch, places = Batch(*(x[::2] for x in batch)), places[::2]
+        keys = [(self.config.seed, epoch, place, _OF_TWINS) for place in places]
         pieces = zip(*(torch.split(x, self.part_size) for x in batch), strict=True)
         changed = with_twins if self.config.weights.contrastive else some_twins
         return [

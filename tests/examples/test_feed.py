@@ -110,16 +110,25 @@ def test_loader_processes_live_through_epochs(training_set: Path) -> None:
         assert all(torch.equal(a, b) for a, b in zip(first[0], second[0], strict=True))
 
 
-def test_a_share_of_the_steps_sees_half_the_size_on_every_rank_alike_and_the_others_half_the_batch(
-    training_set: Path,
-) -> None:
-    def shapes(rank: int, world_size: int) -> list[tuple[int, int]]:
-        steps = feed(training_set, rank=rank, world_size=world_size, half_size_share=0.5).parts(0, 8)
-        return [(len(parts[0].image) * world_size, parts[0].image.shape[-1]) for parts in steps]
+def test_a_share_of_the_steps_sees_half_the_size_and_the_others_half_the_batch(training_set: Path) -> None:
+    def steps(rank: int, world_size: int) -> list[Batch]:
+        share = {"batch_size": 4, "half_size_share": 0.5}
+        return [parts[0] for parts in feed(training_set, rank=rank, world_size=world_size, **share).parts(0, 8)]
 
-    alone = shapes(0, 1)
-    assert set(alone) == {(8, 32), (4, 64)}  # with twins
-    assert shapes(0, 2) == shapes(1, 2) == alone
+    alone = steps(0, 1)
+    assert {(len(batch.image), batch.image.shape[-1]) for batch in alone} == {(8, 32), (4, 64)}  # with twins
+    for whole, *shares in zip(alone, steps(0, 2), steps(1, 2), strict=True):
+        # The images of all ranks, then their twins, as one process has them.
+        halves = [[x.chunk(2) for x in share] for share in shares]
+        joined = [torch.cat([share[field][half] for half in (0, 1) for share in halves]) for field in range(len(whole))]
+        for expected, found in zip(whole, joined, strict=True):
+            assert torch.equal(found, expected)
+
+
+def test_a_share_that_cannot_be_halved_is_refused(training_set: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size 2 leaves 1 to each of 2 processes: it must be an even number"):
+        feed(training_set, world_size=2, batch_size=2, half_size_share=0.5)
+    assert feed(training_set, world_size=2, batch_size=2, half_size_share=1.0).share == 1
 
 
 def test_at_half_the_size_a_hole_covers_what_it_covered_and_a_reference_shows_no_more() -> None:
