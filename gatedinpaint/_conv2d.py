@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
 
@@ -88,31 +89,38 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
-        if self._filters(input, self.weight):
+        weight = self.weight  # read once: a parametrization computes it anew each time
+        if self._filters(input, weight):
             padding = int(self.padding[0])
             if self.padding_mode == "zeros":
-                return self._filtered(input, padding)
-            return self._filtered(F.pad(input, [padding] * 4, self.padding_mode), 0)
+                return self._filtered(input, weight, padding)
+            return self._filtered(F.pad(input, [padding] * 4, self.padding_mode), weight, 0)
         kind = input.device.type
-        if self.padding_mode == "zeros" or kind == "meta" or torch.compiler.is_compiling():  # meta knows no autocast
-            return super().forward(input)
-        if not torch.is_autocast_enabled(kind):
-            return super().forward(input)
+        if (
+            self.padding_mode == "zeros"
+            or kind == "meta"  # knows no autocast
+            or input.dtype is torch.float64  # which autocast leaves alone
+            or torch.compiler.is_compiling()
+            or not torch.is_autocast_enabled(kind)
+        ):
+            y: Tensor = self._conv_forward(input, weight, self.bias)
+            return y
         with torch.autocast(kind, enabled=False):
             padded = F.pad(
                 input.to(torch.get_autocast_dtype(kind)), self._reversed_padding_repeated_twice, self.padding_mode
             )
-        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return F.conv2d(padded, weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def without_border(self, x: Tensor) -> Tensor:
         """The same with ``padding=0``, for an x that has its border already."""
-        if self._filters(x, self.weight):
-            return self._filtered(x, 0)
-        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        weight = self.weight
+        if self._filters(x, weight):
+            return self._filtered(x, weight, 0)
+        return F.conv2d(x, weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
-    def _filtered(self, x: Tensor, padding: int) -> Tensor:
-        points = self._points(self.weight) if self.keeps_filters else None
-        return filtered_conv2d(x, self.weight, self.bias, padding=padding, dilation=self.dilation[0], points=points)
+    def _filtered(self, x: Tensor, weight: Tensor, padding: int) -> Tensor:
+        points = self._points(weight) if self.keeps_filters else None
+        return filtered_conv2d(x, weight, self.bias, padding=padding, dilation=self.dilation[0], points=points)
 
     def _points(self, weight: Tensor) -> Tensor | None:
         if weight.is_inference():  # does not count its changes
@@ -182,4 +190,6 @@ def undo_layout(y: Tensor, x: Tensor, layer: nn.Module) -> Tensor:
     """y in plain layout if that is what ``torch.nn.Conv2d`` would have made of x: neither x nor its weight is other."""
     if torch.compiler.is_compiling() or not isinstance(layer, Conv2d):
         return y
-    return y.contiguous() if x.is_contiguous() and layer.weight.is_contiguous() else y
+    parametrized: Any = layer
+    weight = parametrized.parametrizations.weight.original if is_parametrized(layer, "weight") else layer.weight
+    return y.contiguous() if x.is_contiguous() and weight.is_contiguous() else y

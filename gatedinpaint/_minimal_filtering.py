@@ -127,7 +127,13 @@ class _FilteredConv2d(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,), (x, weight) = gradients, ctx.saved_tensors
+        # The caller may have left autocast on: these products are of the full type, as those of the forward pass were.
+        with torch.autocast("cpu", enabled=False):
+            return _FilteredConv2d._gradients(ctx, *gradients)
+
+    @staticmethod
+    def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted: autograd knows how
             geometry = ([1, 1], [ctx.padding] * 2, [ctx.dilation] * 2, False, [0, 0], 1)

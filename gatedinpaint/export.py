@@ -119,11 +119,11 @@ class _Stages(nn.Module):
 
     def random_inputs(self, batch: int, size: tuple[int, int]) -> tuple[Tensor, ...]:
         """Uniform images in [-1, 1], and masks of which half of the pixels are 1."""
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator("cpu").manual_seed(0)
         shapes = [(batch, 1 if "mask" in name else 3, *size) for name in self.names]
         return tuple(
             2 * noise - 1 if noise.shape[1] == 3 else noise.round()
-            for noise in (torch.rand(shape, generator=generator) for shape in shapes)
+            for noise in (torch.rand(shape, generator=generator, device="cpu") for shape in shapes)
         )
 
 

@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
-from gatedinpaint import GatedConv2d, minimal_filtering
+from gatedinpaint import GatedConv2d, SelfAttention2d, minimal_filtering
 from gatedinpaint._conv2d import Conv2d, keep_filters
 
 
@@ -223,3 +223,22 @@ def test_modes_nest_and_end_with_their_block() -> None:
 def test_unknown_mode() -> None:
     with pytest.raises(ValueError, match='mode must be "auto", "always" or "never"; got \'often\''):
         minimal_filtering("often").__enter__()
+
+
+@pytest.mark.parametrize("kind", [GatedConv2d, SelfAttention2d])
+def test_the_gradient_of_a_float32_island_in_autocast(kind: type[nn.Module]) -> None:
+    """backward() under the caller's autocast: its products must not be rounded to half precision."""
+    torch.manual_seed(0)
+    layer = kind(16, 16, 3) if kind is GatedConv2d else kind(16)
+    if isinstance(layer, SelfAttention2d):
+        layer.gamma.data.fill_(1.0)
+    x, gradients = torch.randn(1, 16, 16, 16), []
+    for enabled in (False, True):
+        layer.zero_grad()
+        with minimal_filtering("always"), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            with torch.autocast("cpu", enabled=False):
+                y = layer(x)
+            y.square().mean().backward()
+        gradients.append([parameter.grad.clone() for parameter in layer.parameters()])
+    for plain, inside in zip(*gradients, strict=True):
+        torch.testing.assert_close(inside, plain)

@@ -49,3 +49,11 @@ def test_the_gradient_under_autocast_arrives() -> None:
     nn.Conv2d.forward(layer, reference).square().sum().backward()
     assert x.grad is not None and reference.grad is not None
     torch.testing.assert_close(x.grad, reference.grad, rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_float64_under_autocast_stays_float64(mode: str) -> None:
+    layer, x = Conv2d(4, 6, 3, padding=1, padding_mode=mode).double(), torch.randn(1, 4, 8, 8, dtype=torch.float64)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert torch.equal(y, nn.Conv2d.forward(layer, x))

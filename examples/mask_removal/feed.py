@@ -38,8 +38,8 @@ class Feed:
         self.share = self.part_size * config.accumulation
         if 0 < config.half_size_share < 1 and self.share % 2:
             raise ValueError(
-                f"batch_size {config.batch_size} leaves {self.share} to each of {ranks.world_size} processes: it must be "
-                "an even number, of which steps at full size take half. Choose another batch_size, or "
+                f"batch_size {config.batch_size} leaves {self.share} to each of {ranks.world_size} processes: it must "
+                "be an even number, of which steps at full size take half. Choose another batch_size, or "
                 "half_size_share 0 or 1."
             )
         if config.weights.contrastive and self.part_size * ranks.world_size < 2:

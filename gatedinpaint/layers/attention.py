@@ -145,8 +145,14 @@ class _BlockwiseAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *down: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value, output = ctx.saved_tensors
-        (down_output,) = down
+        # The caller may have left autocast on: these products are of the full type, as those of the forward pass were.
+        with torch.autocast(down[0].device.type, enabled=False):
+            return _BlockwiseAttention._down(*ctx.saved_tensors, *down)
+
+    @staticmethod
+    def _down(
+        query: Tensor, key: Tensor, value: Tensor, output: Tensor, down_output: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         # A softmax row p with gradient g sends on p·(g - p·g); its p·g is that of the output, without the matrix.
         row_sums = (down_output * output).sum(dim=1).unsqueeze(2)
         down_query, down_key, down_value = (torch.zeros_like(tokens) for tokens in (query, key, value))

@@ -1,12 +1,14 @@
 """Weight initialisation for whole networks."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from gatedinpaint.layers.gated_conv import GatedConv2d
 from gatedinpaint.layers.spd import SPDResBlock
+from gatedinpaint.layers.spectral_norm import SpectralNorm
 
 # 1 / sqrt(E sigmoid(g)²) for g of the variance 2 / (1 + 0.2²) that Kaiming's weights give.
 _GATE_GAIN = 3**0.5
@@ -31,8 +33,8 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
     fan_in counts the weights that meet in one output. A transposed convolution has them in another dimension; its
     stride, which spreads them over several outputs, is not counted.
 
-    Layers with a parametrization (spectral norm) get the underlying weight initialised. Normalisation layers and the
-    attention gain γ keep their own start values.
+    Layers with a parametrization get the underlying weight initialised, and :func:`spectral_norm` follows it at once.
+    Normalisation layers and the attention gain γ keep their own start values.
 
     Args:
         module: a network or a single layer.
@@ -86,6 +88,12 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
             for block in module.modules():
                 if isinstance(block, SPDResBlock):
                     _feature_filters(block.fuse).mul_(_RESIDUAL_GAIN)
+    for layer in module.modules():
+        if is_parametrized(layer, "weight"):
+            parametrized: Any = layer
+            for norm in parametrized.parametrizations.weight:
+                if isinstance(norm, SpectralNorm):
+                    norm.follow(_underlying_weight(layer))
 
 
 def _weights(layer: nn.Module) -> list[Tensor]:

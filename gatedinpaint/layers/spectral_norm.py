@@ -60,8 +60,13 @@ class SpectralNorm(nn.Module):
             _turn(self._u, _times(matrix, self._v))
             _turn(self._v, _times(matrix.T, self._u))
 
+    def follow(self, weight: Tensor) -> None:
+        """Point u and v along the leading singular vectors of a weight that was changed other than by training."""
+        self._iterate(self._matrix(weight.detach()), _FIRST_ITERATIONS)
+
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Assigning a weight stores it as it is; it is normalised when it is read."""
+        self.follow(weight)
         return weight
 
 

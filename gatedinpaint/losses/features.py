@@ -95,11 +95,12 @@ class VGGFeatures(nn.Module):
         # Forward and gradient of the image are faster so; the gradient of weights, which is not, is never taken.
         self.to(memory_format=torch.channels_last)
         keep_filters(self)
+        device = next(self.features.parameters()).device
         # x01 = (x - low) / (high - low), then (x01 - mean) / std, as one shift and one scale.
         mean = [low + (high - low) * value for value in _MEAN]
         std = [(high - low) * value for value in _STD]
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean, device=device).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std, device=device).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x, features = self._normalized(image), []

@@ -1,5 +1,7 @@
 """What every metric of two images asks of its arguments."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,9 +15,10 @@ def check_metric_inputs(input: Tensor, target: Tensor, mask: Tensor | None, *, d
     check_image(input, name="input", channels=None)
     check_same_shape(input, target)
     check_positive(data_range, name="data_range")
-    extremes = [image.detach().aminmax() for image in (input, target)]
-    lowest = min(float(low) for low, _ in extremes)
-    highest = max(float(high) for _, high in extremes)
+    # By samples: one that holds NaN has NaN for a figure, and excuses no other.
+    extremes = [image.detach().flatten(1).aminmax(dim=1) for image in (input, target)]
+    lowest = min((x for low, _ in extremes for x in low.tolist() if not math.isnan(x)), default=0.0)
+    highest = max((x for _, high in extremes for x in high.tolist() if not math.isnan(x)), default=0.0)
     if highest - lowest > data_range * (1 + _ROUNDING):
         raise ValueError(
             f"data_range is highest minus lowest possible value; got data_range={data_range:g} for values from "

@@ -39,12 +39,16 @@ def bootstrap_interval(
         raise ValueError(f"values must be (N,) with N of 1 or more and no NaN; got {tuple(values.shape)}.")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1; got {confidence}.")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     values = values.detach().to("cpu", torch.float64)
     rows = max(1, _AT_ONCE // len(values))
     means = torch.cat(
         [
-            values[torch.randint(len(values), (min(rows, resamples - first), len(values)), generator=generator)].mean(1)
+            values[
+                torch.randint(
+                    len(values), (min(rows, resamples - first), len(values)), generator=generator, device="cpu"
+                )
+            ].mean(1)
             for first in range(0, resamples, rows)
         ]
     )

@@ -1,9 +1,6 @@
 """Measure methods side by side on the same images and holes."""
 
 import hashlib
-import importlib.metadata
-import platform
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,16 +10,18 @@ from torch import Tensor
 
 from gatedinpaint._checks import check_count, check_image, check_mask, check_same_shape
 from gatedinpaint.masks import dilate, erode
+from gatedinpaint.metrics._extractors import distance_name, evaluated, features_of
 from gatedinpaint.metrics._inputs import check_not_empty, check_range
+from gatedinpaint.metrics._manifest import manifest
 from gatedinpaint.metrics.feature_statistics import FeatureStatistics
-from gatedinpaint.metrics.frechet import distance_name, frechet_distance, of_all_ranks
+from gatedinpaint.metrics.frechet import frechet_distance, of_all_ranks
 from gatedinpaint.metrics.identity import identity_similarity
 from gatedinpaint.metrics.lpips import LPIPS
 from gatedinpaint.metrics.psnr import psnr
 from gatedinpaint.metrics.report import InpaintingReport
+from gatedinpaint.metrics.ssim import BORDER as SSIM_BORDER
 from gatedinpaint.metrics.ssim import ssim
 
-_PACKAGES = ("gatedinpaint", "torch", "torchvision", "numpy", "lpips", "pytorch-fid")
 _TRUTH = ""
 
 
@@ -34,6 +33,9 @@ class InpaintingEvaluation:
     composites, unless what a method does outside the hole is to count. What depends on the truth alone is computed once
     for all methods. Under ``torch.distributed`` every rank brings its own images and gets the reports of all.
 
+    A figure is NaN where its region is empty: the band of a hole that is the whole image, SSIM in a hole of which all
+    lies within 5 pixels of the image's edge. Reports leave such images out of that figure.
+
     Args:
         lpips: the networks to measure LPIPS with.
         extractors: one Fréchet distance each; images (B, 3, H, W) in [−1, 1] → (B, D). See :class:`FrechetDistance`.
@@ -43,7 +45,8 @@ class InpaintingEvaluation:
     Raises:
         TypeError: what is no floating-point tensor; a ``band`` that is no whole number.
         ValueError: images that are not (B, 3, H, W) in [−1, 1]; results of another shape; methods that differ from
-            those of the first batch; an image without a hole; an id that came before; no images in :meth:`reports`.
+            those of the first batch; an image without a hole; an id that came before; extractors of one name; features
+            that are not (B, D) or not finite; no images in :meth:`reports`. A batch that raises is not taken in.
 
     Example:
         >>> evaluation = InpaintingEvaluation()
@@ -64,7 +67,10 @@ class InpaintingEvaluation:
     ) -> None:
         check_count(band, name="band")
         self.lpips = list(lpips)
-        self.extractors = {distance_name(extractor): extractor for extractor in extractors}
+        self.extractors = {distance_name(extractor): evaluated(extractor) for extractor in extractors}
+        if len(self.extractors) < len(extractors):
+            names = [distance_name(extractor) for extractor in extractors]
+            raise ValueError(f"extractors must have different names; got {names}. Give each an attribute name.")
         self.embedder = embedder
         self.band = band
         self.rows: dict[str, list[dict[str, Any]]] = {}
@@ -82,27 +88,33 @@ class InpaintingEvaluation:
             mask: (B, 1, H, W), 1 = hole.
             ids: a name for each image.
         """
-        self._check(results, image, mask, ids)
         mask = (mask > 0.5).to(image.dtype)
+        self._check(results, image, mask, ids)
         regions = {"": None, " hole": mask, " band": dilate(mask, self.band) - erode(mask, self.band)}
         truth = [network.features(image) for network in self.lpips]
-        self._gather(_TRUTH, image)
         ratios = mask.mean(dim=(1, 2, 3)).tolist()
+        rows: dict[str, list[dict[str, Any]]] = {}
+        features = {(_TRUTH, name): features_of(extractor, image) for name, extractor in self.extractors.items()}
         for method, result in results.items():
             figures: dict[str, Tensor] = {}
-            for name, function in (("PSNR", psnr), ("SSIM", ssim)):
+            for name, metric, border in (("PSNR", psnr, 0), ("SSIM", ssim, SSIM_BORDER)):
                 for region, part in regions.items():
-                    figures[name + region] = function(result, image, data_range=2.0, mask=part)
-            for network, features in zip(self.lpips, truth, strict=True):
-                figures[f"LPIPS {network.net}"] = network.distance(network.features(result), features)
+                    figures[name + region] = _where_defined(metric, result, image, part, border=border)
+            for network, of_truth in zip(self.lpips, truth, strict=True):
+                figures[f"LPIPS {network.net}"] = network.distance(network.features(result), of_truth)
             if self.embedder is not None:
                 figures["identity"] = identity_similarity(result, image, embedder=self.embedder)
-            self._gather(method, result)
+            features |= {(method, name): features_of(extractor, result) for name, extractor in self.extractors.items()}
             values = {name: value.tolist() for name, value in figures.items()}
-            self.rows.setdefault(method, []).extend(
+            rows[method] = [
                 {"id": id, "hole_ratio": ratios[index], **{name: value[index] for name, value in values.items()}}
                 for index, id in enumerate(ids)
-            )
+            ]
+        # Nothing raises from here on: a batch is taken in whole or not at all.
+        for method in results:
+            self.rows.setdefault(method, []).extend(rows[method])
+        for key, found in features.items():
+            self._statistics.setdefault(key, FeatureStatistics(found.shape[1])).update(found)
         for id, picture, hole in zip(ids, image, mask, strict=True):
             content = [x.float().cpu().contiguous().numpy().tobytes() for x in (picture, hole)]
             self._hashes[id] = hashlib.sha256(b"".join(content)).hexdigest()
@@ -142,15 +154,10 @@ class InpaintingEvaluation:
                 protocol,
                 sorted(rows[method], key=lambda row: str(row["id"])),
                 {name: _distance(totals[method, name], totals[_TRUTH, name]) for name in self.extractors},
-                {"seed": seed, **about, **_manifest()},
+                {"seed": seed, **about, **manifest()},
             )
             for method in methods
         }
-
-    def _gather(self, method: str, images: Tensor) -> None:
-        for name, extractor in self.extractors.items():
-            features = extractor(images).flatten(1)
-            self._statistics.setdefault((method, name), FeatureStatistics(features.shape[1])).update(features)
 
     def _check(self, results: Mapping[str, Tensor], image: Tensor, mask: Tensor, ids: Sequence[str]) -> None:
         check_image(image)
@@ -168,6 +175,21 @@ class InpaintingEvaluation:
             raise ValueError(f"ids must name each of the {len(image)} images once, by new names; got {list(ids)}.")
 
 
+def _where_defined(
+    metric: Callable[..., Tensor], result: Tensor, image: Tensor, mask: Tensor | None, *, border: int
+) -> Tensor:
+    """The metric (B,) in a region; NaN where nothing of it lies farther than ``border`` from the image's edge."""
+    if mask is None:
+        return metric(result, image, data_range=2.0)
+    height, width = mask.shape[2:]
+    there = mask[:, :, border : height - border, border : width - border].flatten(1).any(dim=1)
+    values = torch.full((len(mask),), float("nan"), dtype=torch.promote_types(image.dtype, torch.float32))
+    values = values.to(image.device)
+    if there.any():
+        values[there] = metric(result[there], image[there], data_range=2.0, mask=mask[there])
+    return values
+
+
 def _distance(generated: FeatureStatistics | None, real: FeatureStatistics | None) -> float:
     if generated is None or real is None or generated.count < 2:
         return float("nan")
@@ -180,18 +202,3 @@ def _from_all_ranks(own: Any) -> list[Any]:
     parts: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(parts, own)
     return parts
-
-
-def _manifest() -> dict[str, Any]:
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "command": " ".join(getattr(sys, "orig_argv", sys.argv)[1:]),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "versions": versions,
-    }

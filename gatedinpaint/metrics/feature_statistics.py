@@ -90,7 +90,11 @@ class FeatureStatistics:
         """(dim,) in float64."""
         if self.count < 1:
             raise ValueError("a mean needs 1 row or more; got none. Call update first.")
-        total = self._folded_mean * self._folded_count if self._folded_count else torch.zeros(self.dim).double()
+        total = (
+            self._folded_mean * self._folded_count
+            if self._folded_count
+            else torch.zeros(self.dim, dtype=torch.float64, device="cpu")
+        )
         for rows in self._rows:
             total = total + rows.sum(dim=0, dtype=torch.float64)
         return total / self.count
@@ -108,9 +112,7 @@ class FeatureStatistics:
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise ValueError(f"features must be (N, dim) = (N, {self.dim}); got {tuple(features.shape)}.")
         features = features.detach().cpu()
-        # The sum is quicker to look at, and finite only where all of them are.
-        if not features.sum(dtype=torch.float64).isfinite() and not features.isfinite().all():
-            raise ValueError("features must be finite; got NaN or infinity. Look at the images they came from.")
+        check_finite(features)
         for block in torch.split(features, self._most_rows + 1):
             self._rows.append(block.clone())
             if self.count - self._folded_count > self._most_rows:
@@ -166,3 +168,10 @@ def _joined(first: tuple[int, Tensor, Tensor], second: tuple[int, Tensor, Tensor
     apart = second[1] - first[1]
     scatter = (first[2] + second[2]).addr_(apart, apart, alpha=first[0] * second[0] / count)
     return count, first[1] + apart * (second[0] / count), scatter
+
+
+def check_finite(features: Tensor) -> None:
+    """Raise where features hold NaN or infinity."""
+    # The sum is quicker to look at, and finite only where all of them are.
+    if not features.sum(dtype=torch.float64).isfinite() and not features.isfinite().all():
+        raise ValueError("features must be finite; got NaN or infinity. Look at the images they came from.")

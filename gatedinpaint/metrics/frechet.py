@@ -7,7 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gatedinpaint._checks import check_float, check_image
+from gatedinpaint._checks import check_image
+from gatedinpaint.metrics._extractors import distance_name, evaluated, features_of
 from gatedinpaint.metrics._inputs import check_range
 from gatedinpaint.metrics.feature_statistics import FeatureStatistics
 
@@ -93,7 +94,7 @@ class FrechetDistance:
     """
 
     def __init__(self, extractor: Callable[[Tensor], Tensor]) -> None:
-        self.extractor = extractor.eval() if isinstance(extractor, torch.nn.Module) else extractor
+        self.extractor = evaluated(extractor)
         self._statistics: dict[bool, FeatureStatistics | None] = {True: None, False: None}
 
     @property
@@ -111,17 +112,7 @@ class FrechetDistance:
         """Take in images (B, 3, H, W) in [−1, 1]; returns itself."""
         check_image(images, name="images")
         check_range(images, -1.0, 1.0, name="images")
-        with torch.no_grad():
-            features = self.extractor(images)
-        check_float(features, name="features of the extractor")
-        if features.ndim == 4 and features.shape[2:] == (1, 1):
-            features = features.flatten(1)
-        if features.ndim != 2 or len(features) != len(images):
-            raise ValueError(
-                f"features of the extractor must be (B, D) with B = {len(images)}; got {tuple(features.shape)}. "
-                "Average maps over their pixels."
-            )
-        return self.update_features(features, real=real)
+        return self.update_features(features_of(self.extractor, images), real=real)
 
     def update_features(self, features: Tensor, *, real: bool) -> "FrechetDistance":
         """Take in features (B, D) that the extractor gave already; returns itself."""
@@ -146,12 +137,6 @@ class FrechetDistance:
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.counts[0]} real, {self.counts[1]} generated images>"
-
-
-def distance_name(extractor: Callable[[Tensor], Tensor]) -> str:
-    """What a Fréchet distance over the features of ``extractor`` is called."""
-    name = getattr(extractor, "name", None) or getattr(extractor, "__name__", None) or type(extractor).__name__
-    return str(getattr(extractor, "distance_name", None) or f"Fréchet distance ({name})")
 
 
 def _form(statistics: FeatureStatistics) -> tuple[Tensor, bool]:

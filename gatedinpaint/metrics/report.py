@@ -176,7 +176,10 @@ def summary_table(reports: Sequence[InpaintingReport], figures: Sequence[str] | 
 
 
 def _interval(values: Tensor) -> Interval:
-    values = values.double()
+    """Of the images for which there is a figure."""
+    values = values[~values.isnan()].double()
+    if not len(values):
+        return Interval(math.nan, math.nan, math.nan)
     return Interval(float(values.mean()), *bootstrap_interval(values))
 
 

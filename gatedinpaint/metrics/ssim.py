@@ -9,7 +9,8 @@ from gatedinpaint.metrics._inputs import check_metric_inputs, check_not_empty
 
 _WINDOW = 11
 _SIGMA = 1.5
-_BORDER = _WINDOW // 2
+BORDER = _WINDOW // 2
+"""Pixels along the edge that have no value of their own."""
 _K1, _K2 = 0.01, 0.03
 
 
@@ -52,8 +53,8 @@ def ssim(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
         raise ValueError(f"input must be at least {_WINDOW} pixels high and wide; got {tuple(input.shape)}.")
     inner = None
     if mask is not None:
-        inner = mask[:, :, _BORDER:-_BORDER, _BORDER:-_BORDER]
-        check_not_empty(inner, f"mask must mark a hole pixel at least {_BORDER} pixels from the border")
+        inner = mask[:, :, BORDER:-BORDER, BORDER:-BORDER]
+        check_not_empty(inner, f"mask must mark a hole pixel at least {BORDER} pixels from the border")
 
     dtype = torch.promote_types(input.dtype, torch.float32)
     scores = []
@@ -88,11 +89,11 @@ def _similarity(x: Tensor, y: Tensor, data_range: float) -> Tensor:
 def _filter(maps: Tensor) -> Tensor:
     """Gaussian mean under every window, first down, then across."""
     # Sums of slices: on single-channel maps cheaper than a convolution, and never in half precision.
-    weights = [math.exp(-0.5 * (tap / _SIGMA) ** 2) for tap in range(-_BORDER, _BORDER + 1)]
+    weights = [math.exp(-0.5 * (tap / _SIGMA) ** 2) for tap in range(-BORDER, BORDER + 1)]
     for dim in (-2, -1):
         size = maps.shape[dim] - _WINDOW + 1
-        total = maps.narrow(dim, _BORDER, size) * (weights[_BORDER] / sum(weights))
-        for tap in (*range(_BORDER), *range(_BORDER + 1, _WINDOW)):
+        total = maps.narrow(dim, BORDER, size) * (weights[BORDER] / sum(weights))
+        for tap in (*range(BORDER), *range(BORDER + 1, _WINDOW)):
             total.add_(maps.narrow(dim, tap, size), alpha=weights[tap] / sum(weights))
         maps = total
     return maps

@@ -82,7 +82,9 @@ class ThinPlateSpline:
         count, centre = len(source), source.mean(0)
         polynomial = torch.cat([(source - centre) / extent, source.new_ones(count, 1)], 1)
         system = source.new_zeros(count + 3, count + 3)
-        system[:count, :count] = _kernel(source, source) + regularization * torch.eye(count, dtype=source.dtype)
+        system[:count, :count] = _kernel(source, source) + regularization * torch.eye(
+            count, dtype=source.dtype, device=source.device
+        )
         system[:count, count:] = polynomial
         system[count:, :count] = polynomial.T
         solution = torch.linalg.solve(system, torch.cat([target, target.new_zeros(3, 2)]))
@@ -151,7 +153,7 @@ class ThinPlateSpline:
 
         # In units of the extent e no number is large. U(e r) = e² (U(r) + r² log e), and because the weights are
         # orthogonal to all affine functions, the second part adds up to a constant.
-        x, y = torch.arange(width), torch.arange(height)
+        x, y = (torch.arange(side, device=self.source.device) for side in (width, height))
         centre = self.source.mean(0)
         extent = torch.linalg.vector_norm(self.source - centre, dim=1).max()
         control, half_weights = (self.source - centre) / extent, 0.5 * extent.square() * self.weights * scale

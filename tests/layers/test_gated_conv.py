@@ -329,3 +329,40 @@ def test_without_a_gradient_one_new_map_and_not_three() -> None:
     of_map = 64 * 64 * 64 * 4
     allocated = sum(max(0, event.self_cpu_memory_usage) for event in profile.key_averages())
     assert 3 * of_map <= allocated < 3.5 * of_map  # the convolution's two and the product
+
+
+@pytest.mark.parametrize("gate", [nn.Hardsigmoid(), nn.Identity()])
+def test_another_gate_function_is_used_with_and_without_a_gradient(gate: nn.Module) -> None:
+    layer, x = GatedConv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
+    layer.sigmoid = gate
+    expected = layer(x).detach()
+    with torch.no_grad():
+        assert torch.equal(layer(x), expected)
+
+
+def test_hooks_on_all_modules_see_what_nothing_overwrites() -> None:
+    layer, x = GatedConv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda _module, _inputs, output: seen.append((output.clone(), output))
+    )
+    try:
+        with torch.no_grad():
+            layer(x)
+    finally:
+        handle.remove()
+    assert len(seen) == 4  # convolution, activation, sigmoid, layer
+    assert all(torch.equal(then, now) for then, now in seen)
+
+
+@pytest.mark.parametrize("build", [GatedConv2d, GatedUpsample2d])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ELU])
+def test_an_activation_in_place_trains(build: type[nn.Module], activation: type[nn.Module]) -> None:
+    layers = [build(3, 4, 3, activation=activation(inplace=inplace)) for inplace in (True, False)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    x, gradients = torch.randn(1, 3, 8, 8), []
+    for layer in layers:
+        layer(x).square().sum().backward()
+        gradients.append([parameter.grad for parameter in layer.parameters()])
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second)

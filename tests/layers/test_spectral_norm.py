@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from gatedinpaint import spectral_norm
+from gatedinpaint import GatedConv2d, init_weights, minimal_filtering, spectral_norm
+from gatedinpaint.layers.spectral_norm import SpectralNorm
 
 
 def test_equals_torch_in_training_and_evaluation() -> None:
@@ -99,3 +100,26 @@ def test_transposed_convolutions_equal_torch(kind: type[nn.Module], shape: tuple
     torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
     matrix = ours.weight.transpose(0, 1).flatten(1)
     assert torch.linalg.matrix_norm(matrix, ord=2).item() == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_norm_follows_a_weight_that_is_assigned_or_initialised() -> None:
+    """Without it a stale u and v make σ arbitrary: a negative one multiplied the weight by 10¹²."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        linear = spectral_norm(nn.Linear(64, 64)).eval()
+        linear.weight = torch.randn(64, 64)
+        layer = GatedConv2d(8, 8, 3, spectral_norm=True).eval()
+        init_weights(layer)
+        for weight in (linear.weight, layer.conv.weight.flatten(1)):
+            assert torch.linalg.matrix_norm(weight, ord=2).item() == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("options", [{}, {"padding_mode": "replicate"}], ids=str)
+@pytest.mark.parametrize("mode", ["never", "always"])
+def test_one_power_iteration_for_each_forward_pass(options: dict, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = GatedConv2d(8, 8, 3, spectral_norm=True, **options)
+    counts: list[int] = []
+    monkeypatch.setattr(SpectralNorm, "_iterate", lambda _self, _matrix, iterations: counts.append(iterations))
+    with minimal_filtering(mode):
+        layer(torch.randn(1, 8, 8, 8))
+    assert counts == [1]

@@ -179,3 +179,9 @@ def test_importing_the_losses_brings_no_torchvision():
 def test_repr(vgg16_state):
     text = repr(VGGFeatures("vgg16", weights=vgg16_state))
     assert "net='vgg16', input_range=(-1.0, 1.0)" in text
+
+
+def test_the_constants_of_vgg_are_where_its_weights_are(vgg16_state) -> None:
+    with torch.device("meta"):
+        vgg = VGGFeatures("vgg16", weights=vgg16_state)
+    assert vgg.mean.device == vgg.std.device == next(vgg.parameters()).device

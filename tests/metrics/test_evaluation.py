@@ -166,3 +166,56 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"same methods in every batch; got \['other'\]"):
         evaluation.update({"other": result[:1]}, image[:1], mask[:1], ids=["g"])
     assert len(evaluation.reports()["m"].rows) == 6
+
+
+def test_a_batch_that_raises_is_not_taken_in() -> None:
+    def spoilt(image: Tensor) -> Tensor:
+        features = colour(image)
+        return features * math.nan if len(calls) and calls.pop() else features
+
+    calls: list[bool] = []
+    image, mask, result = faces()
+    evaluation = InpaintingEvaluation(extractors=[spoilt])
+    evaluation.update({"a": result[:4], "b": image[:4]}, image[:4], mask[:4], ids=list("abcd"))
+    calls += [True, False, False]  # truth and "a" are measured before "b" fails
+    with pytest.raises(ValueError, match="features must be finite"):
+        evaluation.update({"a": result[4:], "b": image[4:]}, image[4:], mask[4:], ids=list("ef"))
+    with pytest.raises(ValueError, match="hole pixel .*got none in sample 0, 1"):
+        evaluation.update({"a": result[4:], "b": image[4:]}, image[4:], 0.5 * mask[4:], ids=list("ef"))
+    report = evaluation.reports()["a"]
+    assert [row["id"] for row in report.rows] == list("abcd") and report.protocol["images"] == 4
+    evaluation.update({"a": result[4:], "b": image[4:]}, image[4:], mask[4:], ids=list("ef"))
+    expected = FrechetDistance(colour).update(image, real=True).update(result, real=False).compute()
+    assert evaluation.reports()["a"].distances == {"Fréchet distance (spoilt)": pytest.approx(expected, rel=1e-9)}
+
+
+def test_a_region_that_is_empty_has_no_figure_and_leaves_the_others_theirs() -> None:
+    image, mask, result = faces(3)
+    mask[0] = 1  # no band
+    mask[1] = 0
+    mask[1, :, :3] = 1  # no window of SSIM
+    evaluation = InpaintingEvaluation(band=2)
+    evaluation.update({"m": result, "truth": image}, image, mask, ids=list("abc"))
+    report = evaluation.reports()["m"]
+    missing = {(row["id"], name) for row in report.rows for name in report.figures if math.isnan(row[name])}
+    assert missing == {("a", "PSNR band"), ("a", "SSIM band"), ("b", "SSIM hole"), ("b", "SSIM band")}
+    summary = report.summary()
+    assert summary["SSIM hole"].mean == pytest.approx((report.rows[0]["SSIM hole"] + report.rows[2]["SSIM hole"]) / 2)
+    assert not math.isnan(report.compare(evaluation.reports()["truth"])["SSIM hole"].mean)
+    assert math.isnan(report.summary(least=1.0)["SSIM band"].mean)
+    assert "| 50–100 % | 1 |" in report.markdown()
+
+
+def test_extractors_measure_in_evaluation_mode_and_have_different_names() -> None:
+    norm = torch.nn.BatchNorm2d(3)
+    extractor = torch.nn.Sequential(norm, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    image, mask, result = faces()
+    evaluation = InpaintingEvaluation(extractors=[extractor])
+    evaluation.update({"m": result}, image, mask, ids=list("abcdef"))
+    assert norm.num_batches_tracked == 0
+    expected = FrechetDistance(extractor).update(image, real=True).update(result, real=False)
+    assert evaluation.reports()["m"].distances == {expected.name: pytest.approx(expected.compute(), rel=1e-9)}
+    with pytest.raises(ValueError, match="extractors must have different names"):
+        InpaintingEvaluation(extractors=[extractor, torch.nn.Sequential(torch.nn.Flatten())])
+    with pytest.raises(ValueError, match="Average maps over their pixels"):
+        InpaintingEvaluation(extractors=[lambda x: x]).update({"m": result}, image, mask, ids=list("abcdef"))

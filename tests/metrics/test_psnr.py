@@ -1,11 +1,13 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
+from torch import Tensor
 
-from gatedinpaint.metrics import psnr
+from gatedinpaint.metrics import psnr, ssim
 
 
 def images(seed=0, size=(3, 3, 20, 24)):
@@ -95,3 +97,12 @@ def test_bad_arguments():
     mask[[0, 2]] = 0
     with pytest.raises(ValueError, match=r"at least one hole pixel .*got none in sample 0, 2"):
         psnr(image, image, data_range=1.0, mask=mask)
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_nan_in_one_image_does_not_excuse_the_range_of_another(metric: Callable[..., Tensor]) -> None:
+    image = torch.zeros(2, 3, 16, 16)
+    image[1, 0, 0, 0] = math.nan
+    with pytest.raises(ValueError, match="data_range is highest minus lowest possible value; got data_range=1"):
+        metric(image, torch.full_like(image, 255.0), data_range=1.0)
+    assert metric(image, torch.zeros_like(image), data_range=1.0)[1].isnan()
