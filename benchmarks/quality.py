@@ -94,8 +94,10 @@ def run(options: argparse.Namespace, generator: InpaintGenerator, faces: Faces) 
     inception = [InceptionFeatures(options.inception)] if options.inception else []
     about = faces.source.about if isinstance(faces.source, HeldOut) else {}
     reports = measure(with_folders(faces.source.batches(), chosen, folders), chosen, networks, inception, **about)
+    save(reports, options.pictures)
     first = next(iter(reports.values()))
-    tables = [table(f"{faces.about}; 95 % intervals", reports, [_STAND_IN] if references else [])]
+    title = f"{faces.about}{left_out(faces)}; 95 % intervals"
+    tables = [table(title, reports, [_STAND_IN] if references else [])]
     if options.prior_images:
         some = list(first_of(faces.source.batches(), options.prior_images))
         few = {name: chosen[name] for name in ("ours, without reference", "Telea")}
@@ -110,9 +112,7 @@ def run(options: argparse.Namespace, generator: InpaintGenerator, faces: Faces) 
         yaws = dict(zip(ids, (pair.yaw_difference for pair in pairs), strict=True))
         texts[f"With a second photo, on the {len(pairs)} crops that have a real one"] = pair_table(of_pairs, likeness)
         texts["By the difference in yaw of the two photos"] = yaw_table(of_pairs, yaws)
-        reports |= {f"pairs, {name}": report for name, report in of_pairs.items()}
-    for name, report in reports.items():
-        report.save(options.pictures / f"{re.sub('[^a-zA-Z0-9]+', '-', name)}.json")
+        save({f"pairs, {name}": report for name, report in of_pairs.items()}, options.pictures)
     draw_sheet(faces, chosen, folders, options.pictures / "sheet.png")
     ratios = first.by_hole_ratio()
     by_ratio = {
@@ -127,6 +127,18 @@ def run(options: argparse.Namespace, generator: InpaintGenerator, faces: Faces) 
 
 
 @torch.inference_mode()
+def save(reports: Mapping[str, InpaintingReport], folder: Path) -> None:
+    """Every report with its rows, which one had better not measure twice."""
+    for name, report in reports.items():
+        report.save(folder / f"{re.sub('[^a-zA-Z0-9]+', '-', name)}.json")
+
+
+def left_out(faces: Faces) -> str:
+    """Says of how many photos there is no figure, once all were looked at."""
+    missing = faces.source.damaged if isinstance(faces.source, HeldOut) else faces.source.skipped
+    return f", {len(missing)} left out as damaged or without a face" if missing else ""
+
+
 def draw_sheet(faces: Faces, chosen: dict[str, Fill], folders: Mapping[str, FolderOfResults], path: Path) -> None:
     """A few faces with what every method makes of them."""
     rows: list[list[Any]] = []

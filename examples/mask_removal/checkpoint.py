@@ -93,12 +93,17 @@ def load_last_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def set_aside_after(folder: Path, step: int) -> None:
-    """Rename what claims to be later than ``step``, damaged or not, so that it is neither taken nor removed."""
+    """Rename what claims to be later than ``step``, damaged or not, so that it is neither taken nor removed.
+
+    Named ``.pt`` and ``.sha256`` again, it is a checkpoint again.
+    """
     for later in steps_of(folder):
         if later > step:
             path = folder / FOLDER / f"step-{later:08d}.pt"
             path.replace(path.with_suffix(".aside"))
-            _checksum_file(path).unlink(missing_ok=True)
+            checksum = _checksum_file(path)
+            if checksum.exists():
+                checksum.replace(checksum.with_suffix(".sha256.aside"))
 
 
 def steps_of(folder: Path) -> list[int]:

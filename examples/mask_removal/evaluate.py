@@ -110,7 +110,11 @@ def main(arguments: list[str] | None = None) -> int:
         fills = {name: fill for name, fill in fills.items() if name in (options.methods or fills)}
         networks = [LPIPS("alex"), LPIPS("vgg")]
         reports = measure(faces.batches(), fills, networks, **faces.about)
-        print(f"{len(faces.positions)} of {len(faces.faces)} crops of people held out of training, {side} px.\n")
+        _save(reports, options.output)
+        print(f"{len(faces.positions)} of {len(faces.faces)} crops of people held out of training, {side} px.")
+        if faces.damaged:
+            print(f"Left out, damaged: {', '.join(sorted(faces.damaged))}.")
+        print()
         print(summary_table(list(reports.values()), FIGURES))
         if "with reference" in reports:
             print("\nWith reference: without a second photo, the same one seen otherwise stands in, which flatters.")
@@ -120,13 +124,16 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"\n{len(pairs)} of them have a real second photo:\n\n{pair_table(of_pairs, likeness)}\n")
             ids = faces.ids([pair.position for pair in pairs])
             print(yaw_table(of_pairs, dict(zip(ids, (pair.yaw_difference for pair in pairs), strict=True))))
-            reports |= {f"pairs, {name}": report for name, report in of_pairs.items()}
-        for name, report in reports.items() if options.output else ():
-            report.save(options.output / f"{name.replace(',', '').replace(' ', '-')}.json")
+            _save({f"pairs, {name}": report for name, report in of_pairs.items()}, options.output)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"evaluate: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _save(reports: Mapping[str, InpaintingReport], folder: Path | None) -> None:
+    for name, report in reports.items() if folder else ():
+        report.save(folder / f"{name.replace(',', '').replace(' ', '-')}.json")
 
 
 if __name__ == "__main__":

@@ -29,20 +29,22 @@ class Feed:
         workers: processes that load.
 
     Raises:
-        ValueError: fewer samples than a batch, or a batch that cannot be divided, or halved.
+        ValueError: fewer samples than a batch, or a batch that cannot be divided into equal parts, or halved.
     """
 
     def __init__(self, training: FaceDataset, config: Config, ranks: Ranks, *, workers: int = 0) -> None:
         self.training, self.config, self.ranks, self.workers = training, config, ranks, workers
         self.part_size = ranks.share(config.batch_size, config.accumulation)
-        self.share = self.part_size * config.accumulation
-        if 0 < config.half_size_share < 1 and self.share % 2:
+        halves = 0 < config.half_size_share < 1
+        multiple = (2 if halves else 1) * (2 if config.weights.lpips_vgg else 1)
+        if self.part_size % multiple:
             raise ValueError(
-                f"batch_size {config.batch_size} leaves {self.share} to each of {ranks.world_size} processes: it must "
-                "be an even number, of which steps at full size take half. Choose another batch_size, or "
-                "half_size_share 0 or 1."
+                f"batch_size {config.batch_size} makes parts of {self.part_size}, by processes and accumulation: that "
+                f"must be a multiple of {multiple}, because half_size_share and lpips_vgg each take half of every "
+                "part. Choose another batch_size or accumulation."
             )
-        if config.weights.contrastive and self.part_size * ranks.world_size < 2:
+        smallest = self.part_size // (2 if halves else 1) * ranks.world_size
+        if config.weights.contrastive and smallest < 2:
             raise ValueError(
                 f"batch_size {config.batch_size} in {config.accumulation} parts leaves 1 image to a part: the "
                 "contrastive loss needs negatives. Choose a larger batch_size or a smaller accumulation."
@@ -75,19 +77,20 @@ class Feed:
 
     def _parts(self, batch: Batch, epoch: int, position: int) -> list[Batch]:
         batch = Batch(*(x.to(self.ranks.device, non_blocking=True) for x in batch))
-        first = position * self.config.batch_size + self.ranks.rank * self.share
-        places = range(first, first + self.share)
+        first = position * self.config.batch_size + self.ranks.rank * len(batch.image)
+        places = range(first, first + len(batch.image))
+        part_size = self.part_size
         if self.config.half_size_share:
             chance = np.random.default_rng((self.config.seed, epoch, position, _OF_SIZE)).random()
             if chance < self.config.half_size_share:
                 batch = halved(batch)
             else:  # every second one: the same images whoever holds them
-                batch, places = Batch(*(x[::2] for x in batch)), places[::2]
+                batch, places, part_size = Batch(*(x[::2] for x in batch)), places[::2], part_size // 2
         keys = [(self.config.seed, epoch, place, _OF_TWINS) for place in places]
-        pieces = zip(*(torch.split(x, self.part_size) for x in batch), strict=True)
+        pieces = zip(*(torch.split(x, part_size) for x in batch), strict=True)
         changed = with_twins if self.config.weights.contrastive else some_twins
         return [
-            changed(Batch(*piece), self.twin, keys[index * self.part_size :][: self.part_size])
+            changed(Batch(*piece), self.twin, keys[index * part_size :][:part_size])
             for index, piece in enumerate(pieces)
         ]
 

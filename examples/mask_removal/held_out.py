@@ -10,6 +10,7 @@ from torch import Tensor
 
 from examples.mask_removal.data import Batch, FaceDataset
 from examples.mask_removal.reference import reference_channels
+from examples.mask_removal.shards import DamagedSampleError
 from gatedinpaint import photo_to_image
 
 BATCH = 16
@@ -31,6 +32,8 @@ class Pair(NamedTuple):
 class HeldOut:
     """The validation part of a set: always the same holes, whatever is measured.
 
+    Damaged samples are left out, and named in ``damaged``: id → what is wrong.
+
     Args:
         data: a set written by ``prepare.py``.
         limit: take so many faces from all over it only.
@@ -38,7 +41,9 @@ class HeldOut:
 
     def __init__(self, data: Path | str, *, limit: int | None = None) -> None:
         self.faces = FaceDataset(data, validation=True, reference_share=1.0)
-        self.positions = spread(len(self.faces), limit)
+        self.damaged: dict[str, str] = {}
+        self._looked_at: set[int] = set()
+        self.positions = [position for position in spread(len(self.faces), limit) if self._is_whole(position)]
 
     @property
     def about(self) -> dict[str, Any]:
@@ -68,6 +73,9 @@ class HeldOut:
         ]
         for place, position in enumerate(paired):
             others = [other for other in self.faces.others[_person(samples[position])] if other != position]
+            others = [other for other in others if self._is_whole(other)]
+            if not others:
+                continue
             own = int(np.random.default_rng((1, position)).choice(others))
             # Half the list away, so that neighbours, who are often alike in origin, do not meet.
             around = [paired[(place + len(paired) // 2 + step) % len(paired)] for step in range(len(paired))]
@@ -76,6 +84,16 @@ class HeldOut:
                 difference = abs(samples[position].get("yaw", 0.0) - samples[own].get("yaw", 0.0))
                 pairs.append(Pair(position, own, stranger, difference))
         return pairs
+
+    def _is_whole(self, position: int) -> bool:
+        id = self.faces.samples[position]["id"]
+        if position not in self._looked_at:
+            try:
+                self.faces.load(position)
+            except DamagedSampleError as error:
+                self.damaged[id] = str(error)
+            self._looked_at.add(position)
+        return id not in self.damaged
 
     def guided(self, batch: Batch, positions: list[int], others: list[int]) -> Batch:
         """The batch of ``positions`` with the photos at ``others`` as its references."""

@@ -1,5 +1,6 @@
 """The state of a run as a whole: collected for a checkpoint, found again, and put back."""
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,9 @@ class Position(NamedTuple):
     seconds: float = 0.0
     """Time trained so far."""
     best: tuple[int, float] | None = None
-    """Step and figure of the best validation so far."""
+    """Step and figure of the best validation so far, of this run."""
+    origin: str = ""
+    """The checkpoint that ``--resume PATH`` began with or went back to; empty without."""
 
 
 def collect(stateful: dict[str, Any], position: Position, ranks: Ranks) -> dict[str, Any]:
@@ -37,7 +40,9 @@ def resume(run: Path, wish: str, stateful: dict[str, Any], ranks: Ranks) -> Posi
 
     Args:
         run: folder of the run.
-        wish: ``"auto"`` for the last good one, if any; ``"never"`` for a run that must be new; or a checkpoint's path.
+        wish: ``"auto"`` for the last good one, if any; ``"never"`` for a run that must be new; or a checkpoint's path,
+            with which a run begins: once it has checkpoints of its own that began there, it goes on from them. One of
+            its own checkpoints as the path goes back to it.
         stateful: name → what has ``load_state_dict``.
         ranks: all of them must read the same file.
 
@@ -58,7 +63,7 @@ def resume(run: Path, wish: str, stateful: dict[str, Any], ranks: Ranks) -> Posi
         states = state["random"]
         set_random_state(states[ranks.rank] if ranks.rank < len(states) else states[0])
         best = (int(state["best"][0]), float(state["best"][1])) if state["best"] else None
-        position = Position(int(state["step"]), float(state["seconds"]), best)
+        position = Position(int(state["step"]), float(state["seconds"]), best, str(state["origin"]))
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
@@ -73,7 +78,9 @@ def resume(run: Path, wish: str, stateful: dict[str, Any], ranks: Ranks) -> Posi
 
 def _find(run: Path, wish: str) -> dict[str, Any] | None:
     if wish not in ("auto", "never"):
-        return load_checkpoint(Path(wish))
+        return _begun_with(run, Path(wish))
+    if wish == "never" and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")):
+        wish = "auto"  # torchrun starts the run that it has begun again
     if wish == "never":
         if steps_of(run):
             raise ValueError(f"{run / FOLDER}: there are checkpoints. Choose another --output, or --resume auto.")
@@ -83,4 +90,21 @@ def _find(run: Path, wish: str) -> dict[str, Any] | None:
             f"{run / _EARLIER_FILE}: a checkpoint of an earlier version, which cannot be continued. "
             "Choose another --output; the generator beside it stays usable."
         )
-    return load_last_checkpoint(run)
+    last = load_last_checkpoint(run)
+    return last and {"origin": "", **last}
+
+
+def _begun_with(run: Path, path: Path) -> dict[str, Any]:
+    """The checkpoint at ``path``, or the last one of this run if it has gone on from there already: the same command,
+    given again, loses nothing."""
+    origin = str(path.resolve())
+    try:
+        last = load_last_checkpoint(run)
+    except ValueError:  # none of its own can be read
+        last = None
+    if last is not None and last.get("origin") == origin:
+        return last
+    state = {**load_checkpoint(path), "origin": origin}
+    if path.resolve().parent != (run / FOLDER).resolve():
+        state["best"] = None  # measured by another run, perhaps otherwise and on other faces
+    return state

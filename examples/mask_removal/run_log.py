@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from examples.mask_removal.config import Config
 from examples.mask_removal.curves import draw_curves
+from examples.mask_removal.data import Batch
 from examples.mask_removal.distributed import Ranks
 from examples.mask_removal.resume import Position
 
@@ -45,17 +46,18 @@ class RunLog:
         self.run = run
         self.ranks = ranks
         self.position, self.steps = position, steps
-        self.batch_size = config.batch_size
+        self.twins = 2 if config.weights.contrastive else 1
+        self.images = 0
         self.largest_loss = 2 * 2 * (config.hole_weight + config.valid_weight)  # of two stages
         self.damaged = damaged
         self.began = time.perf_counter() - position.seconds
-        self.logged = position.step, position.seconds
+        self.logged = position.seconds
         self.rate = 0.0
-        """Images per second, of late."""
+        """Images per second, of late, on all ranks; twins do not count."""
         self.bar = tqdm(
-            total=steps * config.batch_size,
-            initial=position.step * config.batch_size,
-            unit=" images",
+            total=steps,
+            initial=position.step,
+            unit=" steps",
             smoothing=0.05,
             mininterval=1.0,
             disable=None if ranks.is_first else True,
@@ -80,6 +82,11 @@ class RunLog:
         """Time trained, over all its interruptions."""
         return time.perf_counter() - self.began
 
+    def count(self, parts: Sequence[Batch]) -> None:
+        """A step was made, of these parts."""
+        self.images += sum(len(part.image) for part in parts) // self.twins * self.ranks.world_size
+        self.bar.update()
+
     def training(self, step: int, terms: Mapping[str, Tensor], figures: Mapping[str, float]) -> None:
         """Log the terms, as means over the ranks, further figures, which are the same on all of them, and the damaged
         samples.
@@ -88,9 +95,8 @@ class RunLog:
             FloatingPointError: the reconstruction loss is far above any that images in [−1, 1] can have.
         """
         means = self.ranks.mean({name: float(term) for name, term in terms.items()})
-        logged_step, logged_seconds = self.logged
-        self.logged = step, self.seconds
-        self.rate = (step - logged_step) * self.batch_size / (self.seconds - logged_seconds)
+        self.rate = self.images / (self.seconds - self.logged)
+        self.logged, self.images = self.seconds, 0
         line = {"step": step, "seconds": round(self.seconds, 1), "images_per_second": round(self.rate, 2), **figures}
         self._write(LOG_FILE, "training", line | {name: round(value, 6) for name, value in means.items()})
         self.bar.set_postfix(l1=f"{means['reconstruction']:.3f}")

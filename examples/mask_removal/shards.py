@@ -5,6 +5,7 @@ says where: name of the shard, offset, length and CRC-32 of the bytes. One read 
 a disk as from a web server, so the order of an epoch is the same for a folder, for shards and for a URL.
 """
 
+import http.client
 import io
 import json
 import os
@@ -175,7 +176,7 @@ def fetch(url: str, *, start: int = 0, stop: int | None = None) -> bytes:
             error.close()
             if error.code < 500 or pause is None:
                 raise OSError(f"{url}: {error.code} {error.reason}") from error
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             if pause is None:
                 raise OSError(f"{url}: not reached: {getattr(error, 'reason', error)}") from error
         time.sleep(pause)

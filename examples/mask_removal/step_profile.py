@@ -26,9 +26,11 @@ def profile_step(
     """Time the parts of a few steps, print a table, and return the median seconds by part.
 
     The backward pass is cut at the generator's output: the gradient of every loss with respect to it is timed with the
-    loss, the rest with the generator. So the parts add up to the step. Both networks are trained by it.
+    loss, the rest with the generator. So the parts add up to the step. The discriminator's own turn counts by the share
+    of steps in which it learns. Both networks are trained by it.
     """
     times: dict[str, list[float]] = {part: [] for part in PARTS}
+    images: list[int] = []
     loaded = iter(feed.parts(0, _REPEATS + 1))
     for repeat in range(_REPEATS + 1):
         seconds = dict.fromkeys(PARTS, 0.0)
@@ -36,12 +38,14 @@ def profile_step(
         for part in parts:
             _time_part(seconds, networks, optimizers, part, feed)
         _timed(seconds, "optimizer", feed, lambda: _update(optimizers, average))
+        images.append(sum(len(part.image) for part in parts))
         if repeat:  # the first one warms up
             for part_name, value in seconds.items():
                 times[part_name].append(value)
     medians = {part: median(values) for part, values in times.items()}
     if feed.ranks.is_first:
-        _print(medians, feed.config.batch_size)
+        twins = 2 if feed.config.weights.contrastive else 1
+        _print(medians, median(images[1:]) * feed.ranks.world_size / twins)
     return medians
 
 
@@ -52,11 +56,15 @@ def _time_part(
     g_optimizer, d_optimizer = optimizers
     output = _timed(seconds, "generator", feed, lambda: generate(networks.generator, part, config.precision))
     fake = composite(output.refined.detach(), part.image, part.mask)
+    adversarial = bool(config.weights.adversarial)
 
     def discriminate() -> None:
         d_optimizer.backward(discriminator_loss(networks.discriminator, part, fake, config))
 
-    _timed(seconds, "discriminator", feed, discriminate)
+    if adversarial:
+        own_turn = {"discriminator": 0.0}
+        _timed(own_turn, "discriminator", feed, discriminate)
+        seconds["discriminator"] += own_turn["discriminator"] / config.discriminator_every
 
     # The generator's terms, on leaves in the place of its output: each group is timed with its own backward.
     discriminator = getattr(networks.discriminator, "module", networks.discriminator)
@@ -69,14 +77,16 @@ def _time_part(
             g_optimizer.backward(sum(weights[name] * term for name, term in terms.items()))
 
     for group, terms in (
-        ("discriminator", lambda: adversarial_term(leaves, part, discriminator, config)),
+        ("discriminator", lambda: adversarial_term(leaves, part, discriminator, config) if adversarial else {}),
         ("features", lambda: _of_networks(networks, leaves, part, config)),
         ("other losses", lambda: pixel_terms(leaves, part, config)),
     ):
         _timed(seconds, group, feed, lambda terms=terms: differentiate(terms()))
     discriminator.requires_grad_(True)
-    gradients = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
-    _timed(seconds, "generator", feed, lambda: torch.autograd.backward(list(output), gradients))
+    # The first stage by itself leaves no embedding to differentiate.
+    reached = [(x, leaf.grad) for x, leaf in zip(output, leaves, strict=True) if x.requires_grad]
+    gradients = [torch.zeros_like(x) if gradient is None else gradient for x, gradient in reached]
+    _timed(seconds, "generator", feed, lambda: torch.autograd.backward([x for x, _ in reached], gradients))
 
 
 def _of_networks(networks: Networks, output: InpaintOutput, part: Batch, config: Config) -> dict[str, Tensor]:
@@ -86,7 +96,8 @@ def _of_networks(networks: Networks, output: InpaintOutput, part: Batch, config:
 
 def _update(optimizers: Sequence[NetworkOptimizer], average: nn.Module) -> None:
     for optimizer in optimizers:
-        optimizer.step()
+        if any(parameter.grad is not None for parameter in optimizer.parameters):
+            optimizer.step()
         optimizer.zero_grad()
     update_average(average, optimizers[0].masters, 0.999)
 
@@ -100,9 +111,9 @@ def _timed(seconds: dict[str, float], part: str, feed: Feed, run: Callable[[], A
     return result
 
 
-def _print(seconds: dict[str, float], batch_size: int) -> None:
+def _print(seconds: dict[str, float], images: float) -> None:
     total = sum(seconds.values())
     print(f"{'part':14}  {'ms':>9}  share")
     for part, value in seconds.items():
         print(f"{part:14}  {1000 * value:9.1f}  {value / total:5.0%}")
-    print(f"{'step':14}  {1000 * total:9.1f}         {batch_size / total:.2f} images/s")
+    print(f"{'step':14}  {1000 * total:9.1f}         {images / total:.2f} images/s")

@@ -53,7 +53,7 @@ from examples.mask_removal.one_line import one_line
 from examples.mask_removal.perceptual_networks import LPIPSFeatures, build_features
 from examples.mask_removal.precision import NetworkOptimizer
 from examples.mask_removal.random_state import seed_everything
-from examples.mask_removal.resume import Position, collect, resume
+from examples.mask_removal.resume import collect, resume
 from examples.mask_removal.run_lock import only_trainer
 from examples.mask_removal.run_log import RunLog
 from examples.mask_removal.schedule import learning_rate_factor, total_steps
@@ -128,6 +128,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
 
         # Loop
         damaged = ChainMap(training.damaged, validation.damaged)
+        d_loss = torch.zeros(())  # the last that was computed
         with RunLog(run, position, steps, config, ranks, damaged) as log, Stop(ranks) as stop:
             for parts in feed.parts(step, steps):
                 factor = learning_rate_factor(step, feed.steps_per_epoch, config)
@@ -144,7 +145,6 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
                         outputs = [generate(networks.generator, part, config.precision) for part in parts]
 
                 # The discriminator's turn: what the generator made comes detached
-                d_loss = torch.zeros(())
                 if discriminates:
                     pairs = zip(outputs, parts, strict=True)
                     fakes = [composite(output.refined.detach(), part.image, part.mask) for output, part in pairs]
@@ -160,7 +160,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
 
                 # Looking back
                 step += 1
-                log.bar.update(config.batch_size)
+                log.count(parts)
                 if step % config.log_every == 0 or step == steps:
                     figures = {
                         "epoch": (step - 1) // feed.steps_per_epoch,
@@ -173,7 +173,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
                     best = validation.look(average, step, best, run, log)
                 stopped = stop.asked()
                 if step % config.checkpoint_every == 0 or step == steps or stopped or (best and best[0] == step):
-                    state = collect(stateful, Position(step, log.seconds, best), ranks)
+                    state = collect(stateful, position._replace(step=step, seconds=log.seconds, best=best), ranks)
                     if ranks.is_first:
                         save_checkpoint(run, state, keep=config.keep_checkpoints, best=best and best[0])
                     if stopped and step < steps:

@@ -9,10 +9,10 @@ from examples.mask_removal.checkpoint import load_last_checkpoint
 
 
 def final(run: Path) -> dict[str, Any]:
-    """The last state, but for the time it took."""
+    """The last state, but for the time it took and the file it began with."""
     state = load_last_checkpoint(run)
     assert state is not None
-    del state["seconds"]
+    del state["seconds"], state["origin"]
     return state
 
 

@@ -13,6 +13,7 @@ from examples.mask_removal.fills import Fill, telea
 from examples.mask_removal.held_out import HeldOut, spread
 from examples.mask_removal.lower_face import LowerFaceFeatures
 from examples.mask_removal.perceptual_networks import AlexNetFeatures
+from examples.mask_removal.shards import DamagedSampleError
 from gatedinpaint import InpaintGenerator, InpaintOutput, SNPatchDiscriminator, save_model
 from gatedinpaint.metrics import LPIPS, InpaintingReport
 
@@ -233,3 +234,20 @@ def test_a_discriminator_is_no_generator(training_set: Path, tmp_path: Path, cap
     assert capsys.readouterr().err == (
         f"evaluate: {tmp_path / 'model'}: expected an InpaintGenerator; got a SNPatchDiscriminator.\n"
     )
+
+
+def test_damaged_faces_are_left_out_and_named(people: HeldOut, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [sample["id"] for sample in people.faces.samples]
+    load = face_dataset.load_face
+
+    def damaged(root: Path, sample: dict) -> object:
+        if sample["id"] in (ids[1], ids[4], ids[5]):
+            raise DamagedSampleError(f"{sample['id']}: cannot be decoded.")
+        return load(root, sample)
+
+    monkeypatch.setattr(face_dataset, "load_face", damaged)
+    left = HeldOut(people.faces.root)
+    assert left.damaged == {ids[place]: f"{ids[place]}: cannot be decoded." for place in (1, 4, 5)}
+    assert [id for some, _ in left.batches() for id in some] == [ids[0], ids[2], ids[3]]
+    pairs = left.pairs()  # the only person with two whole photos
+    assert [(pair.position, pair.own) for pair in pairs] == [(2, 3), (3, 2)]

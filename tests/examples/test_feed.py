@@ -125,10 +125,29 @@ def test_a_share_of_the_steps_sees_half_the_size_and_the_others_half_the_batch(t
             assert torch.equal(found, expected)
 
 
-def test_a_share_that_cannot_be_halved_is_refused(training_set: Path) -> None:
-    with pytest.raises(ValueError, match="batch_size 2 leaves 1 to each of 2 processes: it must be an even number"):
-        feed(training_set, world_size=2, batch_size=2, half_size_share=0.5)
-    assert feed(training_set, world_size=2, batch_size=2, half_size_share=1.0).share == 1
+def test_parts_of_a_half_batch_are_equal_and_those_of_one_process(training_set: Path) -> None:
+    share = {"batch_size": 4, "half_size_share": 0.5, "weights": replace(CONFIG.weights, contrastive=0.0)}
+    whole = list(feed(training_set, **share).parts(0, 8))
+    for alone, parts in zip(whole, feed(training_set, accumulation=2, **share).parts(0, 8), strict=True):
+        assert len(parts) == 2 and len({len(part.image) for part in parts}) == 1
+        assert torch.equal(torch.cat([part.image for part in parts]), alone[0].image)
+
+
+def test_a_part_that_cannot_be_halved_is_refused(training_set: Path) -> None:
+    plain = replace(CONFIG.weights, contrastive=0.0)
+    vgg = replace(plain, lpips_vgg=1.0)
+    for settings in (
+        {"world_size": 2, "batch_size": 2, "half_size_share": 0.5, "weights": plain},
+        {"accumulation": 2, "batch_size": 2, "weights": vgg},
+        {"batch_size": 3, "weights": vgg},
+    ):
+        with pytest.raises(ValueError, match=r"makes parts of [13], .* must be a multiple of 2"):
+            feed(training_set, **settings)
+    with pytest.raises(ValueError, match="makes parts of 2, .* must be a multiple of 4"):
+        feed(training_set, batch_size=2, half_size_share=0.5, weights=vgg)
+    with pytest.raises(ValueError, match="the contrastive loss needs negatives"):  # at full size one image is left
+        feed(training_set, batch_size=2, half_size_share=0.5)
+    assert feed(training_set, world_size=2, batch_size=2, half_size_share=1.0).part_size == 1
 
 
 def test_at_half_the_size_a_hole_covers_what_it_covered_and_a_reference_shows_no_more() -> None:

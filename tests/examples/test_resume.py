@@ -82,7 +82,7 @@ def test_the_state_is_complete_and_moves(training_set: Path, tmp_path: Path) -> 
     assert len(late["random"]) == 1 and late["random"][0].keys() == {"python", "numpy", "torch", "cuda"}
 
 
-def test_resume_as_asked(training_set: Path, tmp_path: Path) -> None:
+def test_resume_as_asked(training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(training_set, tmp_path / "run", replace(TINY, keep_checkpoints=3))
     with pytest.raises(ValueError, match="there are checkpoints. Choose another --output, or --resume auto"):
         run(training_set, tmp_path / "run", TINY, resume="never")
@@ -93,6 +93,11 @@ def test_resume_as_asked(training_set: Path, tmp_path: Path) -> None:
     assert path.with_name("step-00000004.aside").exists()  # the one that the path went back behind
     run(training_set, tmp_path / "other", TINY, resume=str(path))
     assert_same(final(tmp_path / "other"), whole)
+    # The same command again, as after an interruption, goes on from its own last step.
+    longer = replace(TINY, steps_constant=5)
+    capsys.readouterr()
+    run(training_set, tmp_path / "other", longer, resume=str(path))
+    assert f"{tmp_path / 'other'}: goes on from step 4." in capsys.readouterr().out
     changed = replace(TINY, learning_rate_generator=1e-5, betas=(0.4, 0.9))
     run(training_set, tmp_path / "changed", changed, resume=str(path))
     group = final(tmp_path / "changed")["generator_optimizer"]["adam"]["param_groups"][0]

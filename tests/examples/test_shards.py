@@ -140,9 +140,16 @@ class Ranges(SimpleHTTPRequestHandler):
     """A web server that sends parts of files, as object stores do and the standard library's does not."""
 
     failures = 0
+    cuts = 0
 
     def do_GET(self) -> None:
-        if Ranges.failures:
+        if Ranges.cuts:
+            Ranges.cuts -= 1
+            self.send_response(206 if self.headers["Range"] else 200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(bytes(400))
+        elif Ranges.failures:
             Ranges.failures -= 1
             self.send_error(503)
         elif wanted := self.headers["Range"]:
@@ -203,6 +210,15 @@ def test_a_server_may_fail_twice(sharded_set: Path, no_pauses: None) -> None:
             fetch(f"{url}/missing.jsonl")
     with pytest.raises(OSError, match=f"^{url}/index.jsonl: not reached: .*refused"):
         fetch(f"{url}/index.jsonl")
+
+
+def test_a_connection_that_breaks_in_the_middle_is_tried_again(sharded_set: Path, no_pauses: None) -> None:
+    with served(sharded_set) as url:
+        Ranges.cuts = 2
+        assert len(fetch(f"{url}/index.jsonl")) == (sharded_set / "index.jsonl").stat().st_size
+        Ranges.cuts = 3
+        with pytest.raises(OSError, match=f"^{url}/index.jsonl: not reached: IncompleteRead"):
+            fetch(f"{url}/index.jsonl")
 
 
 def test_a_server_that_is_gone_is_no_damage(sharded_set: Path, no_pauses: None) -> None:

@@ -43,3 +43,22 @@ def test_every_part_has_its_cost_and_a_line(
     assert [line.split("  ")[0].strip() for line in lines] == ["part", *PARTS, "step"]
     rate = float(lines[-1].split()[-2])
     assert rate == pytest.approx(4 / sum(seconds.values()), abs=0.01)
+
+
+@pytest.mark.parametrize("coarse_only", [False, True])
+def test_what_a_run_leaves_out_costs_nothing(coarse_only: bool, training_set: Path) -> None:
+    weights = replace(smoke().weights, adversarial=0.0, contrastive=0.0, perceptual=0.0, style=0.0)
+    config = replace(smoke(), weights=weights, coarse_only=coarse_only)
+    generator, discriminator = InpaintGenerator(2), SNPatchDiscriminator(2)
+    generator.coarse_only = coarse_only
+    generator.refine.requires_grad_(not coarse_only)
+    before = copy.deepcopy(discriminator.state_dict())
+    optimizers = [
+        NetworkOptimizer(network, precision="fp32", learning_rate=1e-4, betas=config.betas)
+        for network in (generator, discriminator)
+    ]
+    feed = Feed(FaceDataset(training_set), config, Ranks(0, 1, torch.device("cpu")))
+    networks = Networks(generator, discriminator, Levels())
+    seconds = profile_step(networks, optimizers, copy.deepcopy(generator), feed)
+    assert seconds["discriminator"] < 1e-3 < seconds["generator"]
+    assert all(torch.equal(value, before[name]) for name, value in discriminator.state_dict().items())

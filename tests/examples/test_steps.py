@@ -98,14 +98,14 @@ def test_area_normalisation_is_that_of_the_configuration() -> None:
     torch.testing.assert_close(terms[1], 4 * terms[0], rtol=1e-12, atol=0)
 
 
-def test_the_lpips_over_vgg_is_that_of_every_fourth_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lpips_over_vgg_is_that_of_every_second_image(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = SimpleNamespace(features=torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"]))
     monkeypatch.setattr(lpips.pretrained_networks.tv, "vgg16", lambda pretrained: layers)
     vgg, nets, some = LPIPSFeatures("vgg").double(), networks(), batch(8)
     output = generate(nets.generator, some, "fp32")
     terms = generator_terms(output, some, discriminator=None, features=nets.features, config=CONFIG, vgg=vgg)
     filled = composite(output.refined, some.image, some.mask).clamp(-1.05, 1.05)
-    expected = vgg.lpips(filled[[0, 4]], some.image[[0, 4]]).mean()
+    expected = vgg.lpips(filled[::2], some.image[::2]).mean()
     torch.testing.assert_close(terms["lpips_vgg"], expected, rtol=1e-6, atol=0)
     (gradient,) = torch.autograd.grad(terms["lpips_vgg"], output.refined)
-    assert [bool(image.any()) for image in gradient] == [True, False, False, False] * 2
+    assert [bool(image.any()) for image in gradient] == [True, False] * 4

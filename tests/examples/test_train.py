@@ -71,6 +71,7 @@ def test_a_run_writes_what_it_promises(training_set: Path, tmp_path: Path, capsy
     assert (lines[0]["learning_rate"], lines[-1]["learning_rate"]) == (1e-4, 0.5e-4)
     seconds = sum(2 / line["images_per_second"] for line in lines)  # batches of 2, every step logged
     assert seconds == pytest.approx(lines[-1]["seconds"], rel=0.05, abs=0.1)
+    assert all(line["discriminator"] > 0 for line in lines)
     sheet = read_photo(tmp_path / "run" / "samples" / "0000004.png")
     assert sheet.shape[1] > 5 * 64
     assert len(read_photo(tmp_path / "run" / "sheet.png")) > 2 * 64  # two looks, one below the other
@@ -348,3 +349,11 @@ def test_a_run_that_diverges_ends_and_says_how_to_go_on(training_set: Path, tmp_
         FloatingPointError, match="diverged, its reconstruction loss is .* --start-from BEST.*--clip-norm"
     ):
         run(training_set, tmp_path / "run", config)
+
+
+def test_the_log_shows_what_the_discriminator_learnt_last(training_set: Path, tmp_path: Path) -> None:
+    """It learns in steps 1 and 3, and steps 2 and 4 are logged."""
+    run(training_set, tmp_path / "run", replace(smoke(), discriminator_every=2, log_every=2))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+    assert all(line["discriminator"] > 0 for line in lines)
