@@ -3,9 +3,11 @@
 import asyncio
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from examples.mask_removal.app_tickets import Tickets, TooManyError
@@ -29,7 +31,10 @@ HEADERS = {
 
 
 class Guard:
-    """Headers on every answer, and no way to gradio's own upload, which stores what it gets."""
+    """Headers on every answer, no way to gradio's own upload, which stores what it gets, and none for other sites.
+
+    A page of another site that is open in the same browser could send photos too, and take up the room for them.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -40,6 +45,8 @@ class Guard:
             return await self.app(scope, receive, send)
         if scope["path"].rstrip("/").endswith(("/gradio_api/upload", "/gradio_api/component_server")):
             return await PlainTextResponse("nothing is stored here", 404)(scope, receive, send)
+        if scope["method"] == "POST" and _is_foreign(Headers(scope=scope)):
+            return await PlainTextResponse("this page takes nothing from other sites", 403)(scope, receive, send)
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -49,6 +56,15 @@ class Guard:
             await send(message)
 
         return await self.app(scope, receive, guarded)
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Whether a browser says that the page of another site sends this; programs that are no browsers say nothing."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 def make_server(tickets: Tickets) -> FastAPI:
@@ -89,7 +105,7 @@ def make_server(tickets: Tickets) -> FastAPI:
     async def forget(request: Request) -> Response:
         try:
             held = json.loads(await _body(request))
-        except ValueError:
+        except (ValueError, RecursionError):
             held = None
         if not isinstance(held, list):
             return PlainTextResponse("expected a list of tickets", 400)

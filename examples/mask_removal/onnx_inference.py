@@ -193,9 +193,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _read(path: Path | None) -> np.ndarray | None:
-    from PIL import Image
+    """The picture as uint8 (H, W, 3), upright."""
+    from PIL import Image, ImageOps
 
-    return None if path is None else np.array(Image.open(path, formats=["PNG", "JPEG", "WEBP"]).convert("RGB"))
+    if path is None:
+        return None
+    try:
+        with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as file:
+            picture = ImageOps.exif_transpose(file)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: too many pixels for a crop.") from error
+    if picture.has_transparency_data:
+        raise ValueError(f"{path}: expected a picture without transparency; got mode {picture.mode}. Fill it first.")
+    if picture.mode.startswith("I"):  # 16 bits, which Pillow's own conversion would saturate
+        grey = (np.asarray(picture) / 257).round().clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.array(picture.convert("RGB"))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ class Progress:
         self._print(text, sys.stderr)
 
     def _print(self, text: str, file: Any) -> None:
+        # A file's name may hold bytes that are no letters in the terminal's encoding.
+        encoding = getattr(file, "encoding", None) or "utf-8"
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
         if self._bar is not None:
             with self._bar.external_write_mode(file=file):
                 print(text, file=file, flush=True)

@@ -62,23 +62,27 @@ def folder_jobs(
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise PhotoError("--output, --save-steps and --save-map must name different folders.")
     for place in photos:
-        if output.resolve() in (place.resolve(), *place.resolve().parents) and place.is_dir():
-            raise PhotoError(
-                f"{output}: holds the photos, and would mix the results with them. Choose another folder for these."
-            )
+        for folder in folders:
+            if folder.resolve() in (place.resolve(), *place.resolve().parents) and place.is_dir():
+                raise PhotoError(
+                    f"{folder}: holds the photos, and would mix the results with them. Choose another folder for these."
+                )
     named = list(_named(photos, {folder.resolve() for folder in folders}))
     stems = Counter(name.with_suffix("") for _, name in named)
-    jobs: dict[Path, Job] = {}
+    jobs: list[Job] = []
+    written: dict[Path, Path] = {}
+    """What is written, and from which photo."""
     for photo, name in named:
         own = name.with_suffix("") if stems[name.with_suffix("")] == 1 else name
         result = output / f"{own}{ending}"
-        if result in jobs:
-            raise PhotoError(
-                f"{photo} and {jobs[result].photo} would both be written to {result}. Choose an --output for each."
-            )
         pictures = [folder / f"{own}.png" if folder else None for folder in (steps, origin_map)]
-        jobs[result] = Job(photo, result, *pictures)
-    return list(jobs.values())
+        job = Job(photo, result, *pictures)
+        for path in job.outputs:
+            other = written.setdefault(path.resolve(), photo)
+            if other is not photo:
+                raise PhotoError(f"{photo} and {other} would both be written to {path}. Choose other folders for them.")
+        jobs.append(job)
+    return jobs
 
 
 def check_not_read(jobs: Sequence[Job], also_read: Sequence[Path]) -> None:

@@ -1,6 +1,7 @@
 """Where the model file of MediaPipe's Face Landmarker is: named, cached, carried by a wheel, or downloaded."""
 
 import hashlib
+import http.client
 import os
 import tempfile
 import urllib.request
@@ -48,7 +49,7 @@ def find_face_landmarker_model(model_path: str | Path | None = None) -> Path:
             return path
     try:
         return _download(cached)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:  # the latter where a connection breaks in the middle
         tried.append(f"{MODEL_URL}: {error}")
     raise FileNotFoundError(
         "The face landmark model was not found. Tried:\n  "

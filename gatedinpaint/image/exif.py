@@ -8,12 +8,17 @@ from gatedinpaint._optional import require
 from gatedinpaint.image.files import check_file, formats_of
 
 _ORIENTATION, _EXIF_FOLDER, _GPS_FOLDER = 0x0112, 0x8769, 0x8825
-_INTEROPERABILITY, _SUB_FOLDERS = 0xA005, 0x014A
+_INTEROPERABILITY = 0xA005
 _MAKER_NOTE = 0x927C
 _SUBJECT = (0x9214, 0xA214)  # in pixels of the photo before it was turned
-_SIZES = (0x0100, 0x0101, 0xA002, 0xA003)
-# What describes the file's own storage (strips, tiles, colour planes of a TIFF) belongs to that file alone.
-_STORAGE = (0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x0142, 0x0143, 0x0144, 0x0145, 0x0153)
+_SIZES = (0xA002, 0xA003)
+# Of the first folder what describes the photo stays: title, maker, model, resolution, software, date, author, computer,
+# rating, copyright, and Windows' own title, comment, author, keywords and subject. All else is about the file's own
+# storage (strips, colour planes, profile), or may hold the place and the preview once more (XMP, IPTC, Photoshop's).
+_DESCRIBING = (
+    *(0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298),
+    *range(0x9C9B, 0x9CA0),
+)
 _MOST = 65_000  # bytes; a JPEG's length field ends at 65,535
 
 
@@ -57,8 +62,7 @@ def read_exif(path: str | os.PathLike[str], *, location: bool = False) -> bytes:
 
 def _kept(exif: Any, *, location: bool) -> bytes:
     kept = require("PIL.Image", "faces").Exif()
-    folders = (_EXIF_FOLDER, _GPS_FOLDER, _SUB_FOLDERS, _INTEROPERABILITY)
-    kept.update({tag: value for tag, value in exif.items() if tag not in (*folders, *_SIZES, *_STORAGE)})
+    kept.update({tag: value for tag, value in exif.items() if tag in _DESCRIBING})
     camera = exif.get_ifd(_EXIF_FOLDER)
     dropped = (_MAKER_NOTE, _INTEROPERABILITY, *_SUBJECT, *_SIZES)
     kept.get_ifd(_EXIF_FOLDER).update({tag: value for tag, value in camera.items() if tag not in dropped})

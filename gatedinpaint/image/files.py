@@ -49,7 +49,8 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
     Args:
         source: the path of a JPEG, PNG, WebP, TIFF, BMP or HEIC file, or such a file opened for reading bytes: any
             object with ``read``.
-        max_pixels: larger photos are refused.
+        max_pixels: larger photos are refused, and in any case those of more than twice Pillow's own
+            ``PIL.Image.MAX_IMAGE_PIXELS``, 179 megapixels.
 
     Raises:
         PhotoError: missing, not a regular file, not one of the formats, damaged, truncated, or too large; a HEIC file
@@ -71,7 +72,7 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow only warns of bombs; the check below refuses them
         try:
-            source = BytesIO(source.read()) if hasattr(source, "read") and not hasattr(source, "seek") else source
+            source = BytesIO(source.read()) if hasattr(source, "read") and not _can_seek(source) else source
             with pil.open(source, formats=formats_of(source, name)) as file:
                 width, height = file.size
                 if width * height > max_pixels:
@@ -81,7 +82,9 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
         except PhotoError:
             raise
         except pil.DecompressionBombError as error:
-            raise PhotoError(f"{name}: too many pixels; {_at_most(max_pixels)}") from error
+            raise PhotoError(
+                f"{name}: too many pixels; {_at_most(min(max_pixels, 2 * pil.MAX_IMAGE_PIXELS))}"
+            ) from error
         except pil.UnidentifiedImageError as error:
             raise PhotoError(f"{name}: cannot be read as a photo: expected {', '.join(FORMATS)}.") from error
         except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, … on damaged files
@@ -105,6 +108,11 @@ def formats_of(source: str | os.PathLike[str] | IO[bytes], name: str) -> tuple[s
     except ImportError as error:
         raise PhotoError(f"{name}: is a HEIC photo. {error}") from error
     return ("HEIF",)
+
+
+def _can_seek(stream: Any) -> bool:
+    """A pipe or an answer of a server has ``seek`` as well, and refuses it."""
+    return bool(stream.seekable()) if hasattr(stream, "seekable") else hasattr(stream, "seek")
 
 
 def _at_most(max_pixels: int) -> str:

@@ -78,3 +78,23 @@ def test_every_answer_forbids_other_servers(client: TestClient) -> None:
 def test_what_gradio_would_store_does_not_reach_it(client: TestClient, path: str) -> None:
     answer = client.post(path, files={"files": b"a photo"})
     assert answer.status_code == 404 and answer.text == "nothing is stored here"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),  # no browser
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": "http://testserver"}, 200),
+        ({"origin": "https://evil.example"}, 403),
+    ],
+)
+def test_other_sites_cannot_send(client: TestClient, tickets: Tickets, headers: dict[str, str], status: int) -> None:
+    assert client.post("/put", content=b"photo", headers=headers).status_code == status
+    assert len(tickets) == (status == 200)
+
+
+def test_deep_nonsense_is_no_crash(client: TestClient) -> None:
+    assert client.post("/forget", content=b"[" * 100_000).status_code == 400

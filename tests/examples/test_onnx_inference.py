@@ -15,11 +15,12 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from benchmarks import engines
-from examples.mask_removal import export_onnx, remove
+from examples.mask_removal import export_onnx, onnx_inference, remove
 from examples.mask_removal.onnx_inference import MODEL_KEY, OnnxGenerator, as_image, as_photo, fill, main
 from examples.mask_removal.pipeline import WEIGHTS, load_default, remove_mask
 from gatedinpaint import InpaintGenerator, image_to_photo, photo_to_image, read_photo, save_model, write_photo
 from gatedinpaint.faces import FaceLandmarker, draw_face_mask
+from tests.image.test_files import png_of_size
 
 # Nothing but these, their own needs and the standard library may be there.
 WITHOUT_TORCH = """
@@ -238,3 +239,19 @@ assert "torch" not in sys.modules
     header, _, line = capsys.readouterr().out.splitlines()
     assert line.startswith("| 32² | ") and line.count("|") == header.count("|")
     assert float(line.split("|")[-2]) <= 1e-3
+
+
+def test_pictures_are_read_as_they_are_meant(tmp_path: Path) -> None:
+    rows = np.repeat(np.arange(20, dtype=np.uint8)[:, None], 31, 1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rows).rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(onnx_inference._read(tmp_path / "turned.png")[..., 0], rows)
+    Image.fromarray(np.full((20, 31), 600, np.uint16)).save(tmp_path / "deep.png")
+    assert (onnx_inference._read(tmp_path / "deep.png") == 2).all()
+    Image.new("RGBA", (31, 20)).save(tmp_path / "clear.png")
+    with pytest.raises(ValueError, match="clear.png: expected a picture without transparency; got mode RGBA"):
+        onnx_inference._read(tmp_path / "clear.png")
+    (tmp_path / "bomb.png").write_bytes(png_of_size(30_000, 30_000))
+    with pytest.raises(ValueError, match="bomb.png: too many pixels for a crop"):
+        onnx_inference._read(tmp_path / "bomb.png")

