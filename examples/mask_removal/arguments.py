@@ -24,6 +24,7 @@ PresetName = Literal[
     "coarse_finish",
     "joint",
     "joint_finish",
+    "polish",
     "smoke",
 ]
 
@@ -44,7 +45,8 @@ presets:
   coarse        what follows coarse_start, at 128 pixels
   coarse_finish what follows coarse, at 256 and 128 pixels
   joint         coarse and small_finish together
-  joint_finish  the shipped weights: coarse_finish and joint together, with more skips
+  joint_finish  coarse_finish and joint together, with more skips
+  polish        the shipped weights: what follows joint_finish
   paper         as published, for GPUs
   deepgin       with its ancestor's losses, for GPUs
   smoke         a few steps
