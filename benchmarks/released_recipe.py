@@ -16,7 +16,7 @@ the released recipe changes, each a fault of the paper's released code or a choi
 
 Left alike although the code differs, so that what is compared is the recipe: data, holes, references and twins, the
 generator's remaining layers, the loader, the window that the discriminator sees, and the form of total variation: sums
-of differences, where the code squares them. At a weight of 1 that form blurs more, to the released recipe's disadvantage.
+of differences, where the code squares them. At a weight of 1 that blurs more, to the released recipe's disadvantage.
 """
 
 import argparse
