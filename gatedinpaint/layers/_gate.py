@@ -17,6 +17,8 @@ def gated(feature: Tensor, gate: Tensor, activation: nn.Module | None, *, sigmoi
         own: nobody else holds feature and gate.
     """
     own = own and not (feature.requires_grad or gate.requires_grad) and not _is_watched(feature)
+    on_all_modules: Any = nn.modules.module._has_any_global_hook  # such a hook may have kept what the convolution made
+    own = own and not on_all_modules()
     if activation is not None:
         if own and type(activation) is nn.LeakyReLU and call_is_forward(activation):
             feature = F.leaky_relu_(feature, activation.negative_slope)
@@ -30,8 +32,7 @@ def gated(feature: Tensor, gate: Tensor, activation: nn.Module | None, *, sigmoi
 def call_is_forward(module: nn.Module) -> bool:
     """Whether calling the module runs the forward of its class, and nothing before or after it."""
     hooks = (module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks)
-    on_all_modules: Any = nn.modules.module._has_any_global_hook
-    return not (on_all_modules() or any(hooks) or "forward" in vars(module))
+    return not (any(hooks) or "forward" in vars(module))
 
 
 def is_own(module: nn.Module, kind: type[nn.Module]) -> bool:

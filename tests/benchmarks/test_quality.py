@@ -3,6 +3,7 @@ import json
 import math
 from argparse import Namespace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -122,6 +123,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Namespace:
 
     class Drawn:
         faces = Namespace(seed=0)
+        skipped: ClassVar[dict[str, str]] = {}
 
         def batches(self) -> object:
             for index in range(4):

@@ -73,7 +73,7 @@ def test_the_state_is_complete_and_moves(training_set: Path, tmp_path: Path) -> 
     early, late = (load_checkpoint(tmp_path / "checkpoints" / f"step-0000000{step}.pt") for step in (2, 4))
     assert early.keys() == {
         *("generator", "discriminator", "average", "generator_optimizer", "discriminator_optimizer"),
-        *("step", "seconds", "best", "random"),
+        *("step", "seconds", "best", "origin", "random"),
     }
     for name in ("generator", "discriminator", "average", "generator_optimizer", "discriminator_optimizer"):
         with pytest.raises(AssertionError):
