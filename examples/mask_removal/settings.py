@@ -53,7 +53,8 @@ class Config:
     hole_weight: float = 5.0
     """λ_hole of the reconstruction, on both stages."""
     area_normalized: bool = False
-    """Whether hole and rest count by their mean difference, whatever their sizes in the batch of all ranks."""
+    """Whether hole and rest count by their mean difference, whatever their sizes in the batch of all ranks. With
+    ``accumulation`` each part goes by its own sizes, and then counts like the others."""
     window: float = 1.0
     """Side of the square around the hole that the discriminator and the feature networks see, as a share of the
     image's; 1 shows them all of it, as the paper does. The cost of both falls with its area."""
