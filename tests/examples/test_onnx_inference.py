@@ -235,9 +235,9 @@ assert "torch" not in sys.modules
     assert not np.array_equal(by_torch, masked)
 
     capsys.readouterr()
-    assert engines.main(["--model", str(model), "--sizes", "32"], repeats=1) == 0
+    assert engines.main(["--model", str(model), "--sizes", "64"], repeats=1) == 0
     header, _, line = capsys.readouterr().out.splitlines()
-    assert line.startswith("| 32² | ") and line.count("|") == header.count("|")
+    assert line.startswith("| 64² | ") and line.count("|") == header.count("|")
     assert float(line.split("|")[-2]) <= 1e-3
 
 
