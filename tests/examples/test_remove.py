@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 
 from examples.mask_removal import progress_bar, removal_options
-from examples.mask_removal.removal_files import folder_jobs
 from examples.mask_removal.remove import main
-from gatedinpaint import InpaintGenerator, PhotoError, read_photo, save_model, write_photo
+from gatedinpaint import InpaintGenerator, read_photo, save_model, write_photo
 from gatedinpaint.faces import FaceLandmarker, draw_face_mask
 from tests.image.test_files import png_of_size
 
@@ -391,24 +390,3 @@ def test_help_teaches(capsys: pytest.CaptureFixture) -> None:
         assert removal_options.parser().parse_args(command).output
     options = re.findall(r"--[a-z-]+", text)
     assert {"--reference", "--mask", "--json", "--save-steps", "--device"} <= set(options)
-
-
-def test_a_picture_of_the_steps_takes_no_results_place(tmp_path: Path) -> None:
-    photos = tmp_path / "hol"
-    for name in ("a.png", "steps/a.png"):
-        (photos / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (9, 9)).save(photos / name)
-    output = tmp_path / "out"
-    with pytest.raises(PhotoError, match=r"steps.a\.png and .*a\.png would both be written to .*steps.a\.png"):
-        folder_jobs([photos], output, ending=".png", steps=output / "steps", origin_map=None)
-    with pytest.raises(PhotoError, match="holds the photos, and would mix the results with them"):
-        folder_jobs([photos], output, ending=".png", steps=None, origin_map=tmp_path)
-
-
-def test_a_name_that_the_terminal_cannot_show_is_printed_all_the_same() -> None:
-    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
-    with pytest.MonkeyPatch.context() as patch, progress_bar.Progress(1, unit=" photos") as progress:
-        patch.setattr(sys, "stdout", terminal)
-        progress.line("m\udcfcller.png: done")
-    terminal.seek(0)
-    assert terminal.read() == "m\\udcfcller.png: done\n"
