@@ -128,7 +128,7 @@ def run(options: argparse.Namespace, generator: InpaintGenerator, faces: Faces) 
 
 @torch.inference_mode()
 def save(reports: Mapping[str, InpaintingReport], folder: Path) -> None:
-    """Every report with its rows, which one had better not measure twice."""
+    """Write every report with its rows."""
     for name, report in reports.items():
         report.save(folder / f"{re.sub('[^a-zA-Z0-9]+', '-', name)}.json")
 

@@ -88,8 +88,8 @@ class InpaintingEvaluation:
             mask: (B, 1, H, W), 1 = hole.
             ids: a name for each image.
         """
-        mask = (mask > 0.5).to(image.dtype)
         self._check(results, image, mask, ids)
+        mask = (mask > 0.5).to(image.dtype)
         regions = {"": None, " hole": mask, " band": dilate(mask, self.band) - erode(mask, self.band)}
         truth = [network.features(image) for network in self.lpips]
         ratios = mask.mean(dim=(1, 2, 3)).tolist()
@@ -163,7 +163,7 @@ class InpaintingEvaluation:
         check_image(image)
         check_mask(mask, image)
         check_range(image, -1.0, 1.0, name="image")
-        check_not_empty(mask, "mask must mark at least one hole pixel (1 = hole)")
+        check_not_empty((mask > 0.5).float(), "mask must mark at least one hole pixel (1 = hole)")
         if not results or (self.rows and list(results) != list(self.rows)):
             raise ValueError(f"results must hold the same methods in every batch; got {list(results)}.")
         if _TRUTH in results:
@@ -183,8 +183,8 @@ def _where_defined(
         return metric(result, image, data_range=2.0)
     height, width = mask.shape[2:]
     there = mask[:, :, border : height - border, border : width - border].flatten(1).any(dim=1)
-    values = torch.full((len(mask),), float("nan"), dtype=torch.promote_types(image.dtype, torch.float32))
-    values = values.to(image.device)
+    kind = torch.promote_types(image.dtype, torch.float32)
+    values = torch.full((len(mask),), float("nan"), dtype=kind, device=image.device)
     if there.any():
         values[there] = metric(result[there], image[there], data_range=2.0, mask=mask[there])
     return values

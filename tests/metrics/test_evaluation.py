@@ -158,6 +158,8 @@ def test_what_does_not_fit_is_refused() -> None:
         evaluation.update({"m": result}, image, empty, ids=list("abcdef"))
     with pytest.raises(ValueError, match=r"results\['m'\] and image must have one shape"):
         evaluation.update({"m": result[:1]}, image, mask, ids=list("abcdef"))
+    with pytest.raises(TypeError, match="mask must be a floating-point tensor; got torch.int64"):
+        evaluation.update({"m": result}, image, mask.long(), ids=list("abcdef"))
     with pytest.raises(ValueError, match="ids must name each of the 6 images once"):
         evaluation.update({"m": result}, image, mask, ids=list("aacdef"))
     evaluation.update({"m": result}, image, mask, ids=list("abcdef"))
