@@ -71,7 +71,7 @@ ifdef DATA256
 endif
 ifdef DATA
 	$(BIN)/python -m benchmarks.quality --data "$(DATA)"
-	$(BIN)/python -m benchmarks.released_recipe --data "$(DATA)" --minutes 24 --clock cpu \
+	$(BIN)/python -m benchmarks.released_recipe --data "$(DATA)" --minutes 30 --clock cpu \
 	  --output $(RESULTS)/released_recipe.md
 ifdef DATA64
 	$(BIN)/python -m benchmarks.first_stage --data "$(DATA64)" --minutes 4 --precision bf16 \

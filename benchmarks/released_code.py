@@ -1,9 +1,13 @@
-"""The layers that the paper's released code has in the place of ours."""
+"""The layers and the loss that the paper's released code has in the place of ours."""
+
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatedinpaint import GatedConv2d, SNPatchDiscriminator
+from examples.mask_removal.data import Batch
+from examples.mask_removal.terms import generator_terms
+from gatedinpaint import GatedConv2d, InpaintOutput, SNPatchDiscriminator, total_variation_loss
 
 
 class SharedGate(nn.Module):
@@ -50,3 +54,9 @@ def as_released(network: nn.Module) -> nn.Module:
             if isinstance(child, GatedConv2d):
                 setattr(parent, name, SharedGate(child))
     return network
+
+
+def released_terms(output: InpaintOutput, batch: Batch, **others: Any) -> dict[str, Tensor]:
+    """Ours, with the total variation of the released code: of the output as it is, its differences squared."""
+    terms = generator_terms(output, batch, **others)
+    return terms | {"total_variation": total_variation_loss(output.refined, p=2)}

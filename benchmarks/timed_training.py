@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.released_code import LeakyPatches, as_released
+from benchmarks.released_code import LeakyPatches, as_released, released_terms
 from examples.mask_removal.config import Config
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.distributed import Ranks
@@ -17,6 +17,7 @@ from examples.mask_removal.perceptual_networks import build_features
 from examples.mask_removal.precision import NetworkOptimizer
 from examples.mask_removal.random_state import seed_everything
 from examples.mask_removal.steps import Networks, discriminator_step, generate, generator_step, update_average
+from examples.mask_removal.terms import generator_terms
 from gatedinpaint import SNPatchDiscriminator, composite
 
 Clock = Callable[[], float]
@@ -35,6 +36,7 @@ def train_for(
     feed = Feed(FaceDataset(data, reference_share=config.reference_share, seed=config.seed), config, place)
     ours = build_generator(config)
     generator: nn.Module = ours
+    terms = released_terms if is_released else generator_terms
     discriminator: nn.Module = SNPatchDiscriminator(config.discriminator_channels)
     if is_released:
         generator, discriminator = as_released(generator), LeakyPatches(discriminator)
@@ -63,7 +65,9 @@ def train_for(
         if adversarial and step % config.discriminator_every == 0:
             fake = composite(output.refined.detach(), part.image, part.mask)
             discriminator_step(discriminator, d_optimizer, [part], [fake], config)
-        _, taken = generator_step(networks, g_optimizer, [part], output, config, adversarial=adversarial)
+        _, taken = generator_step(
+            networks, g_optimizer, [part], output, config, adversarial=adversarial, terms_of=terms
+        )
         if taken:
             update_average(average, g_optimizer.masters, min(config.ema_decay, (1 + step) / (10 + step)))
         step += 1

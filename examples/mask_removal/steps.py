@@ -4,7 +4,7 @@ A batch comes in ``parts`` that pass the networks one after the other (gradient 
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -65,8 +65,9 @@ def generator_step(
     config: Config,
     *,
     adversarial: bool,
+    terms_of: Callable[..., dict[str, Tensor]] = generator_terms,
 ) -> tuple[dict[str, Tensor], bool]:
-    """Learn from all terms; returns them, unweighted, and whether the step was taken.
+    """Learn from all terms, those of ``terms_of``; returns them, unweighted, and whether the step was taken.
 
     ``output`` is the generator's, when it has been at the only part already. The discriminator passes the gradient on
     and keeps none: it is called without its wrapper, so that the ranks exchange the generator's gradient alone.
@@ -80,7 +81,7 @@ def generator_step(
         for index, part in enumerate(parts):
             with synchronized(networks.generator, index == len(parts) - 1):
                 output = output or generate(networks.generator, part, config.precision)
-                terms = generator_terms(
+                terms = terms_of(
                     output,
                     part,
                     discriminator=discriminator if adversarial else None,

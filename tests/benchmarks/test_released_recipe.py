@@ -8,13 +8,14 @@ import torch
 from skimage.data import astronaut
 
 from benchmarks import released_recipe
-from benchmarks.released_code import LeakyPatches, SharedGate, as_released
+from benchmarks.released_code import LeakyPatches, SharedGate, as_released, released_terms
 from benchmarks.released_recipe import released
 from benchmarks.timed_training import train_for
 from examples.mask_removal.config import small, smoke
+from examples.mask_removal.data import Batch
 from examples.mask_removal.face_dataset import held_out
 from examples.mask_removal.prepare import main as prepare
-from gatedinpaint import GatedConv2d, InpaintGenerator, SNPatchDiscriminator, write_photo
+from gatedinpaint import GatedConv2d, InpaintGenerator, InpaintOutput, SNPatchDiscriminator, write_photo
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +66,23 @@ def test_discriminator_ends_in_a_leak() -> None:
     torch.testing.assert_close(LeakyPatches(discriminator)(image, mask), torch.where(logits < 0, 0.2 * logits, logits))
 
 
+def test_total_variation_is_squared_and_of_the_output_outside_of_the_hole_too() -> None:
+    config = released(small())
+    ramp = torch.arange(4.0).expand(2, 3, 4, 4) / 2  # steps of 1/2 from left to right
+    image, mask = torch.zeros(2, 3, 4, 4), torch.zeros(2, 1, 4, 4)
+    batch = Batch(image, mask, image, mask)
+    embedding = torch.randn(4, 8)  # of two images and their twins
+    output = InpaintOutput(ramp, ramp, embedding)
+    terms = released_terms(output, batch, discriminator=None, features=torch.nn.Identity(), config=config)
+    assert terms["total_variation"].item() == pytest.approx(0.25)
+    assert terms["reconstruction"] > 0
+
+
 def test_recipe_differs_where_it_says_and_nowhere_else() -> None:
     ours, theirs = small().to_dict(), released(small()).to_dict()
     assert {name for name in ours if ours[name] != theirs[name]} <= {
-        *("weights", "hole_weight", "valid_weight", "area_normalized", "warmup_steps", "discriminator_every"),
-        *("learning_rate_generator", "learning_rate_discriminator", "ema_decay"),
+        *("weights", "hole_weight", "valid_weight", "area_normalized", "window", "warmup_steps"),
+        *("discriminator_every", "learning_rate_generator", "learning_rate_discriminator", "ema_decay"),
     }
     assert theirs["weights"]["perceptual"] == theirs["weights"]["style"] == 0
     assert not released(small()).needs_features
