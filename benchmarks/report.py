@@ -16,7 +16,7 @@ def markdown(results: dict[str, Any]) -> str:
     host = results["machine"]
     lines = [
         f"{host['processor']}, threads: {host['threads']}, torch {host['torch']};"
-        f" median of {results['repeats']} runs, in turns.",
+        f" median of {results['repeats']} turns of one to five runs.",
         f"{MISSED}: less than wanted. Peak: {host['matmul_gflops']:.0f} GFLOP/s in a product of matrices.",
         "",
         f"| {' | '.join(HEADER)} |",

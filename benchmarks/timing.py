@@ -19,6 +19,7 @@ memory, and an ImportError in it skips the case with its reason. So optional pac
     )
 """
 
+import ctypes
 import json
 import os
 import platform
@@ -36,7 +37,10 @@ from torch import Tensor
 
 Form = Callable[[], Tensor | Sequence[Tensor]]
 ROOT = Path(__file__).resolve().parents[1]
-_PAUSE = 0.2  # seconds
+# Seconds.
+_PAUSE = 0.2
+_TURN = 0.2
+_LONG = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,18 +108,23 @@ def interleaved(
     pause: float = _PAUSE,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Median seconds of each form, after one warm-up each; they take turns, so that a disturbance meets them all.
+    """Median seconds of each form; they take turns, so that a disturbance meets them all.
 
-    A ``pause`` before each: the threads of a library's matrix products spin on for a while after their last one, and
-    would take a core from the next form.
+    A ``pause`` before each turn: the threads of a library's matrix products spin on for a while after their last one,
+    and would take a core from the next form. A turn begins with a run that does not count, unless runs take so long
+    that it makes no difference: threads that sleep take up to ten milliseconds to wake. Then as many count as fit into
+    a fifth of a second, five at most.
     """
     times: dict[str, list[float]] = {name: [] for name in forms}
-    for repeat in range(repeats + 1):
+    for _ in range(repeats):
         for name, run in forms.items():
             time.sleep(pause)
-            start = clock()
-            run()
-            if repeat > 0:
+            last = times[name][-1] if times[name] else 0.0
+            if last < _LONG:
+                run()
+            for _ in range(min(5, max(1, int(_TURN / last))) if last else 1):
+                start = clock()
+                run()
                 times[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
@@ -130,6 +139,7 @@ def peak_memory(run: Callable[[], object], *, warm_up: Callable[[], object]) -> 
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(name))
 
     warm_up()  # libraries load their kernels at first use
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: 0)(0)  # what was freed before would be taken again
     reset.write_text("5")  # the peak begins again at what is resident now
     before = kilobytes("VmRSS:")
     run()

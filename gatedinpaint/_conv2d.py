@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from gatedinpaint._memory import keep_freed_memory
 from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
 
 _mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
@@ -149,7 +149,7 @@ class Conv2d(nn.Conv2d):
             return False
         if not (_is_plain(x) and _is_plain(weight)):
             return False
-        _keep_freed_memory()
+        keep_freed_memory()
         return mode == "always" or self._is_faster(x)
 
     def _is_faster(self, x: Tensor) -> bool:
@@ -168,17 +168,6 @@ def keep_filters(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, Conv2d):
             module.keeps_filters = True
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Let the C library keep what it frees for the next layer, up to 64 MB, once per process.
-
-    glibc gives memory beyond a threshold back to the system at once, and the system clears every page anew: a third of
-    the time of a large layer. The threshold rises to the largest block that was freed, of at most 32 MiB: this one is
-    never touched. It does nothing where another C library, or ``MALLOC_TRIM_THRESHOLD_``, decides.
-    """
-    torch.empty(2**25 - 2**16, dtype=torch.uint8, device="cpu")
 
 
 def _is_plain(x: Tensor) -> bool:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image, check_positive
+from gatedinpaint._memory import keep_freed_memory
 
 
 class SelfAttention2d(nn.Module):
@@ -106,6 +107,7 @@ _BLOCK = 2**19
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """value · softmax(keyᵀ · query), for query and key (B, D, N) and value (B, C, N)."""
     if _own_gradient(query, key, value):
+        keep_freed_memory()
         attended: Tensor = _BlockwiseAttention.apply(query, key, value)
         return attended
     # Keys narrower than values, or strided values, would send PyTorch to the form that holds N×N. Zeros change no

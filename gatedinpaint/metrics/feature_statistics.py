@@ -9,7 +9,7 @@ from gatedinpaint._checks import check_count, check_float
 
 # Products of fewer rows than this run at a lower rate.
 _MOST_ROWS = 2048
-_BLOCK = 128
+_BLOCK = 256
 
 
 class FeatureStatistics:
@@ -173,5 +173,5 @@ def _joined(first: tuple[int, Tensor, Tensor], second: tuple[int, Tensor, Tensor
 def check_finite(features: Tensor) -> None:
     """Raise where features hold NaN or infinity."""
     # The sum is quicker to look at, and finite only where all of them are.
-    if not features.sum(dtype=torch.float64).isfinite() and not features.isfinite().all():
+    if not features.sum().isfinite() and not features.isfinite().all():
         raise ValueError("features must be finite; got NaN or infinity. Look at the images they came from.")

@@ -27,7 +27,7 @@ def cells(**changes: object) -> list[list[str]]:
 
 def test_table_has_a_line_for_every_form() -> None:
     lines = markdown(RESULTS).splitlines()
-    assert lines[0] == "P, threads: 1, torch 2.5; median of 7 runs, in turns."
+    assert lines[0] == "P, threads: 1, torch 2.5; median of 7 turns of one to five runs."
     assert lines[1] == "✗: less than wanted. Peak: 500 GFLOP/s in a product of matrices."
     assert lines[-2:] == [
         "| work | plain | 20 ms | 10 ms | 2.00 | 1.5 | 300 MB | 30 MB | 0.10 | 0.1 | 1.25 | 250 | 50 % |",

@@ -19,19 +19,38 @@ def test_every_tensor_of_a_form_is_compared() -> None:
         timing.check_equal(forms, tolerance=1e-2)
 
 
-def test_runs_take_turns_and_the_first_does_not_count() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "turns"),  # "-" for a run that does not count
+    [
+        (5.0, ["-x", "x", "x"]),
+        (0.5, ["-x", "-x", "-x"]),
+        (0.09, ["-x", "-xx", "-xx"]),
+        (0.001, ["-x", "-xxxxx", "-xxxxx"]),
+    ],
+)
+def test_forms_take_turns_that_begin_with_a_run_that_does_not_count(seconds: float, turns: list[str]) -> None:
     now, order = [0.0], []
 
-    def run(name: str, seconds: list[float]) -> Callable[[], None]:
+    def run(name: str, takes: float) -> Callable[[], None]:
         def one() -> None:
             order.append(name)
-            now[0] += seconds.pop(0)
+            now[0] += takes
 
         return one
 
-    runs = {"a": run("a", [100, 1, 2, 9]), "b": run("b", [100, 5, 5, 5])}
-    assert timing.interleaved(runs, repeats=3, pause=0, clock=lambda: now[0]) == {"a": 2, "b": 5}
-    assert order == ["a", "b"] * 4
+    runs = {"a": run("a", seconds), "b": run("b", 2 * seconds)}
+    medians = timing.interleaved(runs, repeats=3, pause=0, clock=lambda: now[0])
+    assert medians == pytest.approx({"a": seconds, "b": 2 * seconds})
+    assert "".join(order).replace("b", " ").split() == ["a" * len(turn) for turn in turns]
+
+
+def test_a_time_is_the_median_of_what_counts() -> None:
+    now, takes = [0.0], [100.0, 1.0, 2.0, 9.0]
+
+    def run() -> None:
+        now[0] += takes.pop(0)
+
+    assert timing.interleaved({"a": run}, repeats=3, pause=0, clock=lambda: now[0]) == {"a": 2}
 
 
 def test_row_compares_every_form_with_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +70,7 @@ def test_row_compares_every_form_with_ours(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.skipif(not timing.Path("/proc/self/clear_refs").exists(), reason="reads /proc")
 def test_peak_memory_counts_what_is_freed_again() -> None:
-    megabytes = 256  # glibc keeps up to 64 of what earlier tests freed
+    megabytes = 256
     peak = timing.peak_memory(lambda: torch.ones(megabytes * 2**18).sum(), warm_up=lambda: torch.ones(8).sum())
     assert peak is not None
     assert megabytes * 2**20 * 0.95 < peak < megabytes * 2**20 * 1.2

@@ -14,14 +14,15 @@ ROOT = Path(__file__).resolve().parents[2]
 # Each part of the package, and the other parts it may import. A part may always import itself.
 ALLOWED = {
     "_checks": set(),
-    "_conv2d": {"_minimal_filtering"},
+    "_conv2d": {"_memory", "_minimal_filtering"},
+    "_memory": set(),
     "_minimal_filtering": {"_tiles"},
     "_optional": set(),
     "_tiles": set(),
     "_weights_file": set(),
     "image": {"_checks", "_optional"},
     "masks": {"_checks", "_optional"},
-    "layers": {"_conv2d", "_checks", "_optional"},
+    "layers": {"_conv2d", "_checks", "_memory", "_optional"},
     "warp": {"_checks", "_optional"},
     "models": {"_conv2d", "layers", "masks", "_checks", "_optional", "_weights_file"},
     "losses": {"_conv2d", "image", "_checks", "_optional", "_weights_file"},
