@@ -84,8 +84,8 @@ class Conv2d(nn.Conv2d):
     """
 
     keeps_filters = False
-    """Transform the weight once, until it changes otherwise than through ``.data``: for weights that stay."""
-    _kept: tuple[Tensor, int, Tensor] | None = None
+    """Transform the weight once, until it changes: for weights that stay. Writing into ``.data`` is not seen."""
+    _kept: tuple[int, int, Tensor, Tensor] | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
@@ -94,7 +94,7 @@ class Conv2d(nn.Conv2d):
             padding = int(self.padding[0])
             if self.padding_mode == "zeros":
                 return self._filtered(input, weight, padding)
-            return self._filtered(F.pad(input, [padding] * 4, self.padding_mode), weight, 0)
+            return self._filtered(self._with_border(input), weight, 0)
         kind = input.device.type
         if (
             self.padding_mode == "zeros"
@@ -103,12 +103,13 @@ class Conv2d(nn.Conv2d):
             or torch.compiler.is_compiling()
             or not torch.is_autocast_enabled(kind)
         ):
-            y: Tensor = self._conv_forward(input, weight, self.bias)
-            return y
-        with torch.autocast(kind, enabled=False):
-            padded = F.pad(
-                input.to(torch.get_autocast_dtype(kind)), self._reversed_padding_repeated_twice, self.padding_mode
-            )
+            if self.padding_mode != "circular":
+                y: Tensor = self._conv_forward(input, weight, self.bias)
+                return y
+            padded = self._with_border(input)
+        else:
+            with torch.autocast(kind, enabled=False):
+                padded = self._with_border(input.to(torch.get_autocast_dtype(kind)))
         return F.conv2d(padded, weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def without_border(self, x: Tensor) -> Tensor:
@@ -118,6 +119,14 @@ class Conv2d(nn.Conv2d):
             return self._filtered(x, weight, 0)
         return F.conv2d(x, weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
+    def _with_border(self, x: Tensor) -> Tensor:
+        padded = F.pad(x, self._reversed_padding_repeated_twice, self.padding_mode)
+        if self.padding_mode != "circular" or torch.compiler.is_compiling() or x.is_contiguous():
+            return padded
+        # It comes in plain layout, whatever x has.
+        is_last = x.is_contiguous(memory_format=torch.channels_last)
+        return padded.contiguous(memory_format=torch.channels_last) if is_last else padded
+
     def _filtered(self, x: Tensor, weight: Tensor, padding: int) -> Tensor:
         points = self._points(weight) if self.keeps_filters else None
         return filtered_conv2d(x, weight, self.bias, padding=padding, dilation=self.dilation[0], points=points)
@@ -125,9 +134,11 @@ class Conv2d(nn.Conv2d):
     def _points(self, weight: Tensor) -> Tensor | None:
         if weight.is_inference():  # does not count its changes
             return None
-        if self._kept is None or self._kept[0] is not weight or self._kept[1] != weight._version:
-            self._kept = (weight, weight._version, filter_points(weight.detach()))
-        return self._kept[2]
+        # The memory is kept too: another weight, also one put into the parameter's ``.data``, lies elsewhere.
+        memory = weight.detach()
+        if self._kept is None or self._kept[:2] != (memory.data_ptr(), weight._version):
+            self._kept = (memory.data_ptr(), weight._version, memory, filter_points(memory))
+        return self._kept[3]
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_kept"}  # type: ignore[no-untyped-call]

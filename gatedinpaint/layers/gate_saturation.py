@@ -1,5 +1,6 @@
 """How many gates of a network are stuck: open or closed so far that they hardly learn."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,7 @@ def gate_saturation(network: nn.Module, *, threshold: float = 10.0) -> Iterator[
     at the default of 10; in half precision σ(10) is exactly 1 and the gradient exactly 0.
 
     The dictionary, name of the layer → share in [0, 1], fills when the block ends; layers that did not run are absent.
+    A compiled network does not show its layers: call the uncompiled one. If none was seen to run, there is a warning.
 
     Args:
         network: whatever holds gated convolutions, or one of them (its name is then empty).
@@ -54,3 +56,9 @@ def gate_saturation(network: nn.Module, *, threshold: float = 10.0) -> Iterator[
         for handle in handles:
             handle.remove()
         shares.update({name: sum(int(n) for n in saturated) / gates[name] for name, saturated in counts.items()})
+    if handles and not shares:
+        warnings.warn(
+            f"none of the {len(handles)} gated convolutions was seen to run. A network that was compiled before is not "
+            "seen: call the uncompiled one inside the block.",
+            stacklevel=3,
+        )

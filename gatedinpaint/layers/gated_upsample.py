@@ -69,8 +69,7 @@ class GatedUpsample2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, scale · H, scale · W)."""
         check_image(x, name="x", channels=self.in_channels)
-        # A traced graph should stay the plain one.
-        if not torch.compiler.is_compiling() and x.device.type == "cpu" and _is_dense(x) and self._may_add_taps():
+        if _is_plain(x) and self._may_add_taps():
             conv = self.gated_conv.conv
             return self.gated_conv._gated(
                 *self.gated_conv._halves(enlarged_conv2d(x, conv.weight, conv.bias)), own=True
@@ -102,5 +101,8 @@ class GatedUpsample2d(nn.Module):
         return call_is_forward(self.gated_conv)
 
 
-def _is_dense(x: Tensor) -> bool:
+def _is_plain(x: Tensor) -> bool:
+    """On a CPU, in a layout that is known, and no part of a traced graph, which should stay the plain one."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or x.device.type != "cpu":
+        return False
     return x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)

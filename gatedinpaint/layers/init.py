@@ -43,7 +43,7 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
             ``"xavier"`` and ``"orthogonal"`` to keep the variance of activations.
 
     Raises:
-        ValueError: an unknown method.
+        ValueError: an unknown method; with ``"kaiming"`` a :class:`GatedConv2d` whose convolution was replaced.
 
     Departs from the paper:
         Kaiming's σ keeps the variance of activations, but a gate multiplies them by σ(g), and E σ(g)² = 0.32 for the
@@ -63,6 +63,13 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
     """
     if method not in ("kaiming", "xavier", "normal", "orthogonal"):
         raise ValueError(f'method must be "kaiming", "xavier", "normal" or "orthogonal"; got {method!r}.')
+    if method == "kaiming":
+        for name, layer in module.named_modules():
+            if isinstance(layer, GatedConv2d) and not isinstance(layer.conv, nn.Conv2d):
+                raise ValueError(
+                    f"the filters of feature and gate cannot be told apart in {name or 'the layer'}: "
+                    f"a {type(layer.conv).__name__} stands in the place of its convolution. Initialise it before."
+                )
     for layer in module.modules():
         if not isinstance(layer, _CONVOLUTIONS + _TRANSPOSED + (nn.Linear,)):
             continue

@@ -26,6 +26,7 @@ def box_mask(
         hole_ratio: wanted share of hole pixels, from 0 to 1.
         seed: a whole number ≥ 0, or several, such as (seed, epoch, index). Mask number b depends on ``seed``, on b and
             on the options, never on ``batch_size``. The global random state is neither read nor changed.
+            Zeros at the end do not count, (7, 0) is 7: keep to tuples of one length.
         batch_size: number of masks, each with a hole of its own.
         max_aspect: longer over shorter side is drawn between 1 and this, lying or standing.
 

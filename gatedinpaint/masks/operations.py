@@ -1,5 +1,7 @@
 """What is done with a hole that is there: composite, grow, shrink, feather."""
 
+from operator import index
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -41,7 +43,7 @@ def dilate(mask: Tensor, radius: int) -> Tensor:
         radius: pixels, 0 or more.
 
     Raises:
-        TypeError: a mask that is not a floating-point tensor.
+        TypeError: a mask that is not a floating-point tensor; a radius that is no whole number.
         ValueError: a mask of another shape, or a negative radius.
 
     Example:
@@ -58,7 +60,7 @@ def erode(mask: Tensor, radius: int) -> Tensor:
     """Shrink the hole by ``radius`` pixels in every direction; beyond the border counts as hole.
 
     Raises:
-        TypeError: a mask that is not a floating-point tensor.
+        TypeError: a mask that is not a floating-point tensor; a radius that is no whole number.
         ValueError: a mask of another shape, or a negative radius.
 
     Example:
@@ -80,7 +82,7 @@ def feather(mask: Tensor, radius: int) -> Tensor:
         radius: width of the ramp in pixels, 0 or more. 0 returns the mask.
 
     Raises:
-        TypeError: a mask that is not a floating-point tensor.
+        TypeError: a mask that is not a floating-point tensor; a radius that is no whole number.
         ValueError: a mask of another shape, or a negative radius.
 
     Example:
@@ -98,5 +100,9 @@ def feather(mask: Tensor, radius: int) -> Tensor:
 
 def _check(mask: Tensor, radius: int) -> None:
     check_image(mask, name="mask", channels=1)
+    try:
+        index(radius)
+    except TypeError:
+        raise TypeError(f"radius must be a whole number of pixels; got {radius!r}.") from None
     if radius < 0:
         raise ValueError(f"radius must be 0 or more pixels; got {radius}.")

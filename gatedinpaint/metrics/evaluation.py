@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor
 
 from gatedinpaint._checks import check_count, check_image, check_mask, check_same_shape
@@ -15,7 +17,7 @@ from gatedinpaint.metrics._inputs import check_not_empty, check_range
 from gatedinpaint.metrics._manifest import manifest
 from gatedinpaint.metrics.feature_statistics import FeatureStatistics
 from gatedinpaint.metrics.frechet import frechet_distance, of_all_ranks
-from gatedinpaint.metrics.identity import identity_similarity
+from gatedinpaint.metrics.identity import embedded
 from gatedinpaint.metrics.lpips import LPIPS
 from gatedinpaint.metrics.psnr import psnr
 from gatedinpaint.metrics.report import InpaintingReport
@@ -71,28 +73,32 @@ class InpaintingEvaluation:
         if len(self.extractors) < len(extractors):
             names = [distance_name(extractor) for extractor in extractors]
             raise ValueError(f"extractors must have different names; got {names}. Give each an attribute name.")
-        self.embedder = embedder
+        self.embedder = None if embedder is None else evaluated(embedder)
         self.band = band
         self.rows: dict[str, list[dict[str, Any]]] = {}
-        self._hashes: dict[str, str] = {}
+        self._hashes: dict[str | int, str] = {}
         self._sizes: set[tuple[int, int]] = set()
         self._statistics: dict[tuple[str, str], FeatureStatistics] = {}
 
     @torch.no_grad()
-    def update(self, results: Mapping[str, Tensor], image: Tensor, mask: Tensor, *, ids: Sequence[str]) -> None:
+    def update(
+        self, results: Mapping[str, Tensor], image: Tensor, mask: Tensor, *, ids: Sequence[str | int] | Tensor
+    ) -> None:
         """Measure every method on a batch.
 
         Args:
             results: (B, 3, H, W) in [−1, 1], by method.
             image: the truth.
             mask: (B, 1, H, W), 1 = hole.
-            ids: a name for each image.
+            ids: a name or number for each image.
         """
+        ids = _names(ids)
         self._check(results, image, mask, ids)
         mask = (mask > 0.5).to(image.dtype)
         regions = {"": None, " hole": mask, " band": dilate(mask, self.band) - erode(mask, self.band)}
         truth = [network.features(image) for network in self.lpips]
-        ratios = mask.mean(dim=(1, 2, 3)).tolist()
+        person = None if self.embedder is None else embedded(self.embedder, image)
+        ratios = mask.double().mean(dim=(1, 2, 3)).tolist()
         rows: dict[str, list[dict[str, Any]]] = {}
         features = {(_TRUTH, name): features_of(extractor, image) for name, extractor in self.extractors.items()}
         for method, result in results.items():
@@ -102,14 +108,21 @@ class InpaintingEvaluation:
                     figures[name + region] = _where_defined(metric, result, image, part, border=border)
             for network, of_truth in zip(self.lpips, truth, strict=True):
                 figures[f"LPIPS {network.net}"] = network.distance(network.features(result), of_truth)
-            if self.embedder is not None:
-                figures["identity"] = identity_similarity(result, image, embedder=self.embedder)
+            if self.embedder is not None and person is not None:
+                figures["identity"] = F.cosine_similarity(embedded(self.embedder, result), person, dim=1)
             features |= {(method, name): features_of(extractor, result) for name, extractor in self.extractors.items()}
             values = {name: value.tolist() for name, value in figures.items()}
             rows[method] = [
-                {"id": id, "hole_ratio": ratios[index], **{name: value[index] for name, value in values.items()}}
-                for index, id in enumerate(ids)
+                {"id": id, "hole_ratio": ratios[place], **{name: value[place] for name, value in values.items()}}
+                for place, id in enumerate(ids)
             ]
+        for (_, name), found in features.items():
+            if (_TRUTH, name) in self._statistics and found.shape[1] != self._statistics[_TRUTH, name].dim:
+                before = self._statistics[_TRUTH, name].dim
+                raise ValueError(
+                    f"an extractor must give as many features for every image; {name} gave {before} before, now "
+                    f"{found.shape[1]}. Average its maps over their pixels."
+                )
         # Nothing raises from here on: a batch is taken in whole or not at all.
         for method in results:
             self.rows.setdefault(method, []).extend(rows[method])
@@ -125,7 +138,11 @@ class InpaintingEvaluation:
 
         Args:
             seed: of the holes or the methods, for the manifest.
-            about: whatever else belongs into the manifest, such as the name of the data.
+            about: whatever else belongs into the manifest, such as the name of the data, under names of its own.
+
+        Raises:
+            ValueError: no images were measured; an image was measured on two ranks; a name in ``about`` that protocol
+                or manifest have already, such as "data", the hash.
         """
         parts = _from_all_ranks((self.rows, self._hashes, self._sizes))
         hashes = {id: value for _, part, _ in parts for id, value in part.items()}
@@ -143,6 +160,9 @@ class InpaintingEvaluation:
             "band": self.band,
             "figures": [name for name in rows[methods[0]][0] if name not in ("id", "hole_ratio")] + [*self.extractors],
         }
+        made = manifest()
+        if taken := sorted(about.keys() & {*protocol, *made}):
+            raise ValueError(f"what is said about the measurement must have names of its own; {taken} are taken.")
         totals = {
             (method, name): of_all_ranks(self._statistics.get((method, name)))
             for method in (_TRUTH, *methods)
@@ -154,18 +174,19 @@ class InpaintingEvaluation:
                 protocol,
                 sorted(rows[method], key=lambda row: str(row["id"])),
                 {name: _distance(totals[method, name], totals[_TRUTH, name]) for name in self.extractors},
-                {"seed": seed, **about, **manifest()},
+                {"seed": seed, **about, **made},
             )
             for method in methods
         }
 
-    def _check(self, results: Mapping[str, Tensor], image: Tensor, mask: Tensor, ids: Sequence[str]) -> None:
+    def _check(self, results: Mapping[str, Tensor], image: Tensor, mask: Tensor, ids: Sequence[str | int]) -> None:
         check_image(image)
         check_mask(mask, image)
         check_range(image, -1.0, 1.0, name="image")
         check_not_empty((mask > 0.5).float(), "mask must mark at least one hole pixel (1 = hole)")
-        if not results or (self.rows and list(results) != list(self.rows)):
-            raise ValueError(f"results must hold the same methods in every batch; got {list(results)}.")
+        if not results or (self.rows and results.keys() != self.rows.keys()):
+            wanted = f"the methods {list(self.rows)}, as before" if self.rows else "a method or more"
+            raise ValueError(f"results must hold {wanted}; got {list(results)}.")
         if _TRUTH in results:
             raise ValueError("a method needs a name; got an empty one.")
         for method, result in results.items():
@@ -173,6 +194,14 @@ class InpaintingEvaluation:
             check_range(result, -1.0, 1.0, name=f"results[{method!r}]")
         if len(ids) != len(image) or len({*ids}) < len(ids) or self._hashes.keys() & {*ids}:
             raise ValueError(f"ids must name each of the {len(image)} images once, by new names; got {list(ids)}.")
+
+
+def _names(ids: Sequence[str | int] | Tensor) -> list[str | int]:
+    """Ids as words and whole numbers, also out of a tensor that a loader made of numbers."""
+    try:
+        return [id if isinstance(id, str) else index(id) for id in (ids.tolist() if isinstance(ids, Tensor) else ids)]
+    except TypeError:
+        raise TypeError(f"ids must be words or whole numbers; got {ids!r}.") from None
 
 
 def _where_defined(

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gatedinpaint._checks import check_image
+from gatedinpaint._checks import check_float, check_image
 from gatedinpaint.metrics._extractors import distance_name, evaluated, features_of
 from gatedinpaint.metrics._inputs import check_range
 from gatedinpaint.metrics.feature_statistics import FeatureStatistics
@@ -118,8 +118,12 @@ class FrechetDistance:
         """Take in features (B, D) that the extractor gave already; returns itself."""
         statistics = self._statistics[real]
         if statistics is None:
-            statistics = self._statistics[real] = FeatureStatistics(features.shape[1])
+            check_float(features, name="features")
+            if features.ndim != 2 or not features.shape[1]:
+                raise ValueError(f"features must be (B, D); got {tuple(features.shape)}.")
+            statistics = FeatureStatistics(features.shape[1])
         statistics.update(features)
+        self._statistics[real] = statistics  # now that they are taken in
         return self
 
     def compute(self) -> float:

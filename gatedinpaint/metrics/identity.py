@@ -43,12 +43,15 @@ def identity_similarity(input: Tensor, target: Tensor, *, embedder: Callable[[Te
     """
     check_image(input, name="input")
     check_same_shape(input, target)
-    embeddings = []
     for name, image in (("input", input), ("target", target)):
         check_range(image, -1.0, 1.0, name=name)
-        embedding = embedder(image)
-        check_float(embedding, name="embedding")
-        if embedding.ndim != 2 or len(embedding) != len(image):
-            raise ValueError(f"embedder must give (B, D) with B = {len(image)}; got {tuple(embedding.shape)}.")
-        embeddings.append(embedding.to(torch.promote_types(embedding.dtype, torch.float32)))
-    return F.cosine_similarity(embeddings[0], embeddings[1], dim=1)
+    return F.cosine_similarity(embedded(embedder, input), embedded(embedder, target), dim=1)
+
+
+def embedded(embedder: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """What an embedder makes of images (B, 3, H, W): (B, D) in float32 or wider; it raises for anything else."""
+    embedding = embedder(images)
+    check_float(embedding, name="embedding")
+    if embedding.ndim != 2 or len(embedding) != len(images):
+        raise ValueError(f"embedder must give (B, D) with B = {len(images)}; got {tuple(embedding.shape)}.")
+    return embedding.to(torch.promote_types(embedding.dtype, torch.float32))

@@ -15,6 +15,8 @@ from torch import Tensor
 from gatedinpaint.metrics.bootstrap import bootstrap_interval
 
 HIGHER_IS_BETTER = ("PSNR", "SSIM", "identity")
+# How figures travel for which JSON has no number.
+_NOT_FINITE = ("inf", "-inf", "nan")
 
 
 class Interval(NamedTuple):
@@ -100,8 +102,14 @@ class InpaintingReport:
         return "\n".join(lines)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``path`` as JSON, and the tables beside it as ``.md``."""
+        """Write ``path``, which ends in ``.json``, and the tables beside it as ``.md``.
+
+        Raises:
+            ValueError: another ending: the tables' name comes from it.
+        """
         path = Path(path)
+        if path.suffix != ".json":
+            raise ValueError(f"path must end in .json; got {path}. The tables are written beside it, as .md.")
         path.parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps(_strict(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
         path.write_text(content + "\n", encoding="utf-8")
@@ -115,8 +123,10 @@ class InpaintingReport:
             ValueError: the file holds no report.
         """
         try:
-            values = _loose(json.loads(Path(path).read_text(encoding="utf-8")))
-            report = cls(**values)
+            report = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+            for figures in (*report.rows, report.distances):
+                words = [name for name, value in figures.items() if value in _NOT_FINITE and name != "id"]
+                figures.update({name: float(figures[name]) for name in words})
             report.summary()
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise ValueError(f"{path}: expected a report written by InpaintingReport.save: {error}") from error
@@ -148,7 +158,7 @@ def summary_table(reports: Sequence[InpaintingReport], figures: Sequence[str] | 
         figures: those shown, in their order; by default all.
 
     Raises:
-        ValueError: different protocols.
+        ValueError: different protocols; a figure that no report has.
 
     Example:
         >>> rows = [{"id": "a", "hole_ratio": 0.2, "PSNR hole": 20.0}]
@@ -160,10 +170,13 @@ def summary_table(reports: Sequence[InpaintingReport], figures: Sequence[str] | 
     check_same_protocol(reports)
     rows = [{name: x.mean for name, x in report.summary().items()} | report.distances for report in reports]
     shown = list(rows[0]) if figures is None else list(figures)
-    best = {
-        name: (max if name.startswith(HIGHER_IS_BETTER) else min)(row.get(name, math.nan) for row in rows)
-        for name in shown
-    }
+    known = {name for row in rows for name in row}
+    if unknown := [name for name in shown if name not in known]:
+        raise ValueError(f"figures must be among {sorted(known)}; got {unknown}.")
+    best = {}
+    for name in shown:
+        values = [row[name] for row in rows if not math.isnan(row.get(name, math.nan))]
+        best[name] = (max if name.startswith(HIGHER_IS_BETTER) else min)(values, default=math.nan)
     lines = [f"| method | {' | '.join(shown)} |", "|---" * (len(shown) + 1) + "|"]
     for report, row in zip(reports, rows, strict=True):
         cells = [_cell(name, row.get(name, math.nan)) for name in shown]
@@ -204,11 +217,3 @@ def _strict(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _strict(item) for key, item in value.items()}
     return [_strict(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _loose(value: Any) -> Any:
-    if value in ("inf", "-inf", "nan"):
-        return float(value)
-    if isinstance(value, dict):
-        return {key: _loose(item) for key, item in value.items()}
-    return [_loose(item) for item in value] if isinstance(value, list) else value

@@ -126,7 +126,7 @@ def _downloaded(repository: str, **where: Any) -> Path:
 
 def _card(model: nn.Module, *, dtype: torch.dtype | None, license: str | None, about: str) -> str:
     name, config = type(model).__name__, dict(model.config)  # type: ignore[arg-type]
-    arguments = ", ".join(f"{key}={value}" for key, value in config.items())
+    arguments = ", ".join(f"{key}={value!r}" for key, value in config.items())
     parameters = list(model.parameters())
     stored = str(dtype or parameters[0].dtype).removeprefix("torch.")
     front = ["library_name: gatedinpaint", *([f"license: {license}"] if license else [])]

@@ -20,7 +20,7 @@ X = torch.zeros(1, 1, 2, 2)
 
 
 def test_counts_both_ends() -> None:
-    with gate_saturation(with_gates(10.0, 9.9, -9.9, -12.0)) as shares:
+    with pytest.warns(UserWarning, match="none of the 1 gated"), gate_saturation(with_gates(10.0, -12.0)) as shares:
         pass_through = with_gates(99.0)  # another layer, which is not watched
         pass_through(X)
     assert shares == {}
@@ -58,3 +58,15 @@ def test_leaves_no_hook_behind_even_after_an_error() -> None:
 def test_bad_threshold() -> None:
     with pytest.raises(ValueError, match="threshold must be greater than 0; got 0"), gate_saturation(X, threshold=0):
         pass
+
+
+def test_a_network_that_was_compiled_before_is_not_seen_and_says_so() -> None:
+    network = nn.Sequential(with_gates(10.0, 0.0))
+    compiled = torch.compile(network, backend="eager")
+    compiled(X)
+    with pytest.warns(UserWarning, match="call the uncompiled one"), gate_saturation(compiled) as shares:
+        compiled(X)
+    assert shares == {}
+    with gate_saturation(network) as shares:
+        network(X)
+    assert shares == {"0": 0.5}

@@ -198,8 +198,9 @@ def test_first_and_second_derivatives(gate: str) -> None:
 
 @pytest.mark.parametrize("gate", ["full", *LIGHT])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_y_has_the_layout_of_x(gate: str, layout: torch.memory_format) -> None:
-    layer = GatedConv2d(4, 8, 3, gate=gate)
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflect", "replicate", "circular"])
+def test_y_has_the_layout_of_x(gate: str, layout: torch.memory_format, padding_mode: str) -> None:
+    layer = GatedConv2d(4, 8, 3, gate=gate, padding_mode=padding_mode)
     x = torch.randn(2, 4, 6, 5)
     y = layer(x.contiguous(memory_format=layout))
     assert y.is_contiguous(memory_format=layout)
@@ -366,3 +367,9 @@ def test_an_activation_in_place_trains(build: type[nn.Module], activation: type[
         gradients.append([parameter.grad for parameter in layer.parameters()])
     for first, second in zip(*gradients, strict=True):
         torch.testing.assert_close(first, second)
+
+
+@pytest.mark.parametrize("layer", [GatedConv2d(3, 4, 3), GatedUpsample2d(3, 4), GatedUpsample2d(3, 4, mode="bilinear")])
+def test_under_vmap(layer: nn.Module) -> None:
+    x = torch.randn(3, 3, 6, 5)
+    torch.testing.assert_close(torch.vmap(layer)(x[:, None])[:, 0], layer(x), rtol=0, atol=1e-6)

@@ -108,3 +108,13 @@ def test_orthogonal_transposed_convolution_has_orthogonal_filters() -> None:
     init_weights(layer, "orthogonal", gain=1.0)
     filters = layer.weight.transpose(0, 1).flatten(1)
     torch.testing.assert_close(filters @ filters.T, torch.eye(8), rtol=0, atol=1e-5)
+
+
+def test_a_gated_layer_whose_convolution_was_replaced() -> None:
+    network = nn.Sequential(GatedConv2d(2, 3, 3))
+    network[0].conv = nn.Sequential(network[0].conv)
+    before = network[0].conv[0].weight.clone()
+    with pytest.raises(ValueError, match="feature and gate cannot be told apart in 0: a Sequential"):
+        init_weights(network)
+    assert torch.equal(network[0].conv[0].weight, before)
+    init_weights(network, "normal")

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,10 @@ def test_bad_input() -> None:
         composite(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 33, 40), mask)
     with pytest.raises(ValueError, match="1 marks the hole"):
         composite(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), mask)
+
+
+@pytest.mark.parametrize("operation", [dilate, erode, feather])
+def test_a_radius_that_is_no_whole_number(operation: Callable[[torch.Tensor, float], torch.Tensor]) -> None:
+    with pytest.raises(TypeError, match=r"radius must be a whole number of pixels; got 2\.0"):
+        operation(torch.zeros(1, 1, 4, 4), 2.0)
+    assert operation(torch.zeros(1, 1, 4, 4), np.int64(2)).shape == (1, 1, 4, 4)

@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_refused() -> None:
     evaluation.update({"m": result}, image, mask, ids=list("abcdef"))
     with pytest.raises(ValueError, match="by new names; got"):
         evaluation.update({"m": result[:1]}, image[:1], mask[:1], ids=["a"])
-    with pytest.raises(ValueError, match=r"same methods in every batch; got \['other'\]"):
+    with pytest.raises(ValueError, match=r"the methods \['m'\], as before; got \['other'\]"):
         evaluation.update({"other": result[:1]}, image[:1], mask[:1], ids=["g"])
     assert len(evaluation.reports()["m"].rows) == 6
 

@@ -49,6 +49,13 @@ def test_the_card_tells_what_it_is(tmp_path: Path) -> None:
         InpaintGenerator(2).save_pretrained(tmp_path, license="mine: all", overwrite=True)
 
 
+def test_the_call_on_the_card_builds_the_network(tmp_path: Path) -> None:
+    InpaintGenerator(2, reference=False, coarse="unet", skips="all").save_pretrained(tmp_path)
+    call = (tmp_path / "README.md").read_text(encoding="utf-8").split("`")[1]
+    again = eval(call, {"InpaintGenerator": InpaintGenerator})
+    assert again.config == {"base_channels": 2, "reference": False, "coarse": "unet", "skips": "all"}
+
+
 def test_a_card_of_ones_own_stays_and_a_generated_one_is_renewed(tmp_path: Path) -> None:
     card = tmp_path / "README.md"
     InpaintGenerator(2).save_pretrained(tmp_path)

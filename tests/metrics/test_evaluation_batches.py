@@ -1,0 +1,96 @@
+"""What a batch may be, and that one which is refused leaves nothing behind."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gatedinpaint.metrics import FrechetDistance, InpaintingEvaluation
+
+
+def batch(count: int = 4, size: int = 32) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    image = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0)) - 0.5
+    mask = torch.zeros(count, 1, size, size)
+    mask[..., 8:20, 8:24] = 1
+    return {"a": image * 0.9, "b": image * 0.8}, image, mask
+
+
+def test_numbers_that_a_loader_made_a_tensor_of_are_ids() -> None:
+    evaluation = InpaintingEvaluation()
+    evaluation.update(*batch(), ids=torch.tensor([3, 1, 0, 2]))
+    assert [row["id"] for row in evaluation.rows["a"]] == [3, 1, 0, 2]
+    with pytest.raises(ValueError, match="by new names"):
+        evaluation.update(*batch(), ids=torch.tensor([4, 5, 6, 3]))
+    with pytest.raises(TypeError, match="words or whole numbers"):
+        evaluation.update(*batch(), ids=[0.5, 1, 2, 3])
+    report = evaluation.reports()["a"]
+    assert report.compare(evaluation.reports()["b"])["PSNR hole"].mean > 0
+
+
+def test_methods_may_come_in_another_order() -> None:
+    evaluation = InpaintingEvaluation()
+    results, image, mask = batch()
+    evaluation.update(results, image, mask, ids=list("abcd"))
+    evaluation.update(dict(reversed(results.items())), image, mask, ids=list("efgh"))
+    rows = evaluation.reports()["a"].rows
+    assert [row["PSNR"] for row in rows[:4]] == [row["PSNR"] for row in rows[4:]]
+
+
+@pytest.mark.filterwarnings("ignore:4 images for 128 features")
+def test_features_of_another_width_are_refused_and_nothing_of_their_batch_is_kept() -> None:
+    def by_size(images: Tensor) -> Tensor:
+        return images.mean(1).flatten(1)[:, ::8]
+
+    evaluation = InpaintingEvaluation(extractors=[by_size])
+    evaluation.update(*batch(), ids=list("abcd"))
+    with pytest.raises(ValueError, match=r"by_size\) gave 128 before, now 288"):
+        evaluation.update(*batch(size=48), ids=list("efgh"))
+    report = evaluation.reports()["a"]
+    assert report.protocol["images"] == len(report.rows) == 4
+    assert report.protocol["sizes"] == ["32×32"]
+
+
+def test_an_embedder_measures_in_evaluation_mode_and_sees_the_truth_once() -> None:
+    class Embedder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(3)
+            self.calls = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.calls += 1
+            return self.norm(images.mean((2, 3)))
+
+    embedder = Embedder()
+    evaluation = InpaintingEvaluation(embedder=embedder)
+    evaluation.update(*batch(), ids=list("abcd"))
+    assert embedder.calls == 3  # two methods and the truth
+    assert not embedder.training and not embedder.norm.running_mean.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_the_share_of_the_hole_does_not_depend_on_the_type_of_the_images(dtype: torch.dtype) -> None:
+    image, mask = torch.zeros(1, 3, 100, 100, dtype=dtype), torch.zeros(1, 1, 100, 100)
+    mask.view(-1)[:999] = 1
+    evaluation = InpaintingEvaluation()
+    evaluation.update({"a": image}, image, mask, ids=["one"])
+    assert evaluation.rows["a"][0]["hole_ratio"] == 0.0999
+    assert list(evaluation.reports()["a"].by_hole_ratio()) == ["0–10 %"]
+
+
+def test_what_protocol_and_manifest_say_is_not_said_otherwise() -> None:
+    evaluation = InpaintingEvaluation()
+    evaluation.update(*batch(), ids=list("abcd"))
+    with pytest.raises(ValueError, match=r"\['command', 'data'\] are taken"):
+        evaluation.reports(data="faces", command="mine", source="camera")
+    assert evaluation.reports(source="camera")["a"].manifest["source"] == "camera"
+
+
+def test_refused_features_do_not_fix_the_width() -> None:
+    distance = FrechetDistance(lambda images: images.mean((2, 3)))
+    with pytest.raises(ValueError, match="finite"):
+        distance.update_features(torch.full((2, 7), float("nan")), real=True)
+    with pytest.raises(ValueError, match=r"must be \(B, D\); got \(8,\)"):
+        distance.update_features(torch.rand(8), real=True)
+    with pytest.raises(TypeError, match="features"):
+        distance.update_features(torch.ones(2, 3, dtype=torch.long), real=True)
+    assert distance.update_features(torch.rand(4, 3), real=True).counts == (4, 0)

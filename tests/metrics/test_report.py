@@ -1,0 +1,40 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from gatedinpaint.metrics import InpaintingReport, summary_table
+
+
+def report(method: str = "ours", ids: str = "ab", **figures: float) -> InpaintingReport:
+    rows = [{"id": id, "hole_ratio": 0.2, **(figures or {"PSNR hole": 20.0})} for id in ids.split() or list(ids)]
+    return InpaintingReport(method, {"images": len(rows)}, rows, {}, {"seed": 0})
+
+
+def test_names_that_read_like_numbers_stay_names(tmp_path: Path) -> None:
+    saved = report("inf", "nan inf -inf c", **{"PSNR hole": math.inf, "SSIM": math.nan})
+    saved.save(tmp_path / "report.json")
+    loaded = InpaintingReport.load(tmp_path / "report.json")
+    assert loaded.method == "inf"
+    assert [row["id"] for row in loaded.rows] == ["nan", "inf", "-inf", "c"]
+    assert loaded.rows[0]["PSNR hole"] == math.inf and math.isnan(loaded.rows[0]["SSIM"])
+    assert loaded.compare(saved)["PSNR hole"].mean == 0
+
+
+@pytest.mark.parametrize("name", ["ours-0.1", "ours.md", "ours"])
+def test_a_file_whose_tables_could_land_on_another_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"must end in \.json"):
+        report().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_best_is_bold_in_every_order_although_a_figure_is_missing() -> None:
+    several = [report("none", identity=math.nan), report("some", identity=0.5), report("best", identity=1.0)]
+    for order in (several, several[::-1]):
+        lines = summary_table(order, ["identity"]).splitlines()
+        assert "| best | **1.0000** |" in lines and "| some | 0.5000 |" in lines and "| none | – |" in lines
+
+
+def test_a_figure_that_no_report_has() -> None:
+    with pytest.raises(ValueError, match=r"among \['PSNR hole'\]; got \['PSNR hol'\]"):
+        summary_table([report()], ["PSNR hol"])
