@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.faces_segmentation import Photo, bare_faces, photos, triplets
+from benchmarks.faces_segmentation import Photo, bare_faces, photos
 from examples.mask_removal.bare_reference import masked_share
 from gatedinpaint.faces import FaceLandmarker
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for tar in options.bare:
         judge(tar.stem, bare_faces(tar, options.limit), landmarker, masked=False)
     for folder in options.masked:
-        worn = triplets(folder, 0) if any(folder.glob("*_masked.jpg")) else photos(folder)
+        worn = photos(folder, "*_masked.*" if any(folder.glob("*_masked.*")) else "*")
         judge(folder.name, worn, landmarker, masked=True)
 
 

@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 
 from benchmarks.tables import add_output, publish, table
+from examples.mask_removal.layouts import PHOTO_ENDINGS
 from gatedinpaint.faces import (
     MASK_STYLES,
     FaceLandmarker,
@@ -61,8 +62,8 @@ def triplets(folder: Path, shift: int) -> Iterator[Photo]:
         yield Photo(path.stem.removesuffix("_masked"), read_photo(path), truth)
 
 
-def photos(folder: Path) -> Iterator[Photo]:
-    for path in sorted(folder.iterdir()):
+def photos(folder: Path, pattern: str = "*") -> Iterator[Photo]:
+    for path in sorted(path for path in folder.glob(pattern) if path.suffix.lower() in PHOTO_ENDINGS):
         yield Photo(path.stem, read_photo(path), None)
 
 

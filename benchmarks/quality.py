@@ -126,7 +126,6 @@ def run(options: argparse.Namespace, generator: InpaintGenerator, faces: Faces) 
     return {"model": model, "data": data, "tables": tables, "texts": texts, "manifest": manifest}
 
 
-@torch.inference_mode()
 def save(reports: Mapping[str, InpaintingReport], folder: Path) -> None:
     """Write every report with its rows."""
     for name, report in reports.items():
@@ -139,6 +138,7 @@ def left_out(faces: Faces) -> str:
     return f", {len(missing)} left out as damaged or without a face" if missing else ""
 
 
+@torch.inference_mode()
 def draw_sheet(faces: Faces, chosen: dict[str, Fill], folders: Mapping[str, FolderOfResults], path: Path) -> None:
     """A few faces with what every method makes of them."""
     rows: list[list[Any]] = []

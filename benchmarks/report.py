@@ -15,8 +15,7 @@ def markdown(results: dict[str, Any]) -> str:
     """One line per case and form that ours is compared with."""
     host = results["machine"]
     lines = [
-        f"{host['processor']}, threads: {host['threads']}, torch {host['torch']};"
-        f" median of {results['repeats']} turns of one to five runs.",
+        f"{host['processor']}, threads: {host['threads']}, torch {host['torch']}; {results['method']}.",
         f"{MISSED}: less than wanted. Peak: {host['matmul_gflops']:.0f} GFLOP/s in a product of matrices.",
         "",
         f"| {' | '.join(HEADER)} |",

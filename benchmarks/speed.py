@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cases = [case for case in cases if not any(part in case.name for part in options.skip)]
     repeats = 3 if options.quick else 9
     output = options.output or (None if options.quick or options.only else RESULTS)
-    results = {"machine": timing.machine(), "repeats": repeats, "rows": []}
+    results = {"machine": timing.machine(), "method": f"median of {repeats} turns of one to five runs", "rows": []}
     for case in cases:
         try:
             row = timing.measure(case, repeats=repeats, quick=options.quick)

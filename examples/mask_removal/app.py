@@ -6,6 +6,11 @@ Open the address that it prints. Photos stay in memory and are forgotten with th
 server.
 """
 
+from examples.mask_removal.needs import needs
+
+if __name__ == "__main__":
+    needs("app", "cv2", "mediapipe", "PIL", "gradio")
+
 import argparse
 import os
 import signal

@@ -6,6 +6,11 @@ A face mask is drawn on scikit-image's photo of an astronaut, and taken off agai
 her but the same one seen otherwise: mirrored, turned by a warp, and in other light.
 """
 
+from examples.mask_removal.needs import needs
+
+if __name__ == "__main__":
+    needs("faces,metrics", "cv2", "mediapipe", "PIL", "skimage")
+
 import argparse
 import sys
 import time

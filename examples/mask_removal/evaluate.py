@@ -4,9 +4,10 @@
 
 Prints one row for each method: PSNR and SSIM inside the hole, LPIPS of the whole crop, and the Fréchet distance on
 VGG16 features of the lower face (see ``lower_face.py``). The methods are the generator without reference, the same with
-one (a second photo of the person where there is one, else the same photo seen otherwise), its coarse stage alone, and
-OpenCV's Telea inpainting. Then, on the faces that have a real second photo, what that is worth against none and against
-a photo of somebody else, and by the difference in yaw. The same holes serve all. ``--output`` keeps the reports.
+one (a second photo of the person where there is one, else the same photo seen otherwise), above 128 pixels in two
+passes without reference, its coarse stage alone, and OpenCV's Telea inpainting. Then, on the faces that have a real
+second photo, what that is worth against none and against a photo of somebody else, and by the difference in yaw. The
+same holes serve all. ``--output`` keeps the reports.
 """
 
 from examples.mask_removal.needs import needs
@@ -40,7 +41,7 @@ examples:
   python -m examples.mask_removal.evaluate --data SET --model RUN/generator --output reports/
   python -m examples.mask_removal.evaluate --data SET --limit 64 --methods Telea "with reference"
 
-methods:   without reference, with reference, coarse only, Telea
+methods:   without reference, with reference, in two passes (above 128 pixels), coarse only, Telea
 figures:   PSNR in dB and SSIM from 0 to 1, in the hole, more is better; LPIPS and Fréchet distance, less is better
 exit code: 0 measured; 2 not possible, with one line that says why
 """

@@ -3,6 +3,11 @@
 python -m examples.mask_removal.export_onnx [--model FOLDER] [--output FILE]
 """
 
+from examples.mask_removal.needs import needs
+
+if __name__ == "__main__":
+    needs("faces,onnx", "cv2", "mediapipe", "PIL", "onnx", "onnxscript", "onnxruntime")
+
 import argparse
 import hashlib
 import sys

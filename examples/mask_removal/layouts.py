@@ -5,17 +5,23 @@ from pathlib import Path
 
 from gatedinpaint import PhotoError, read_photo
 
+PHOTO_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
 _FFHQ_NAME = re.compile(r"(?:(\d{5})/)?(\d{5})\.png")
 _FFHQ_SIZES = (128, 256, 512, 1024)
 _CELEBA_FOLDER = re.compile(r"[/:]img_(align_)?celeba")
 _CELEBA_IDENTITIES = "identity_CelebA.txt"
 
 
-def is_ffhq(place: Path) -> bool:
+def is_ffhq(place: Path, *, output: Path | None = None) -> bool:
     """Whether a folder holds the aligned crops of FFHQ: ``00000.png``… or ``00000/00000.png``…, a thousand to a
     folder, square, of a size in which they are passed around. Its photos "in the wild" are not square.
+    What is no photo does not count, nor does what lies in ``output``.
     """
-    photos = sorted(path for path in place.rglob("*.*") if path.is_file() and path.suffix not in (".txt", ".json"))
+    photos = sorted(
+        path
+        for path in place.rglob("*.*")
+        if path.suffix.lower() in PHOTO_ENDINGS and path.is_file() and output not in path.parents
+    )
     for path in photos:
         name = _FFHQ_NAME.fullmatch(path.relative_to(place).as_posix())
         if name is None or (name[1] and int(name[1]) != int(name[2]) // 1000 * 1000):

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from examples.mask_removal.layouts import CelebAIdentities
+from examples.mask_removal.layouts import PHOTO_ENDINGS, CelebAIdentities
 
-PHOTO_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
 _LONGEST_ID = 150
 """In bytes: file systems take 255, and temporary names are longer than the id."""
 

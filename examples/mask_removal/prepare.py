@@ -163,15 +163,18 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check(options)
         if options.aligned is None:
-            options.aligned = all(source.is_dir() and is_ffhq(source) for source in options.photos)
+            options.aligned = all(
+                source.is_dir() and is_ffhq(source, output=options.output) for source in options.photos
+            )
             if options.aligned and not rank:
                 print("prepare: recognised as FFHQ: its crops are only resized; --no-aligned aligns them anew.")
+        identities = read_identities(options.identities)
         report = prepare(
             options.photos,
             options.output,
             size=options.size,
             aligned=options.aligned,
-            identities=read_identities(options.identities),
+            identities=identities,
             workers=options.workers,
             samples_per_shard=options.samples_per_shard,
             found_holes=options.found_holes,
@@ -188,6 +191,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     for problem in report["damaged_sources"]:
         print(f"prepare: {problem}", file=sys.stderr)
+    if options.identities:
+        ids = {line["id"] for line in read_index(options.output)}
+        named = len(ids & identities.keys())
+        print(f"{options.identities}: says of {named} of {len(ids)} photos whose face it is.")
+        if ids and not named:
+            example = f"got {next(iter(identities), 'none')}, expected one such as {min(ids)}"
+            print(f"prepare: {options.identities}: no id is that of a photo; {example}.", file=sys.stderr)
+            return 2
     print(f"{options.output}: {report['taken']} photos taken, {report['skipped']} skipped (see report.json).")
     return 2 if report["damaged_sources"] or not report["taken"] else 0
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from examples.mask_removal.photo_sources import PHOTO_ENDINGS
+from examples.mask_removal.layouts import PHOTO_ENDINGS
 from gatedinpaint import PhotoError
 
 WRITTEN_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")

@@ -152,6 +152,10 @@ class Config:
                 raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
         if not self.window:
             raise ValueError("window must be larger than 0: nothing to see.")
+        if not 1e-3 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be at least 0.001; got {self.temperature}.")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be from 0 to below 1; got {self.betas}.")
         if not 0 <= self.twin_hue <= 0.5:
             raise ValueError(f"twin_hue must be from 0 to 0.5 turns; got {self.twin_hue}.")
         weights = asdict(self.weights)

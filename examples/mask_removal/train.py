@@ -32,6 +32,7 @@ if __name__ == "__main__":
         "tensorboard",
         "matplotlib",
         "filelock",
+        "kornia",
     )
 
 import copy

@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ ROW = {
     "gflops": 250.0,
 }
 MACHINE = {"processor": "P", "threads": 1, "torch": "2.5", "matmul_gflops": 500.0}
-RESULTS = {"machine": MACHINE, "repeats": 7, "rows": [ROW]}
+RESULTS = {"machine": MACHINE, "method": "median of 7 turns", "rows": [ROW]}
 
 
 def cells(**changes: object) -> list[list[str]]:
@@ -27,7 +28,7 @@ def cells(**changes: object) -> list[list[str]]:
 
 def test_table_has_a_line_for_every_form() -> None:
     lines = markdown(RESULTS).splitlines()
-    assert lines[0] == "P, threads: 1, torch 2.5; median of 7 turns of one to five runs."
+    assert lines[0] == "P, threads: 1, torch 2.5; median of 7 turns."
     assert lines[1] == "✗: less than wanted. Peak: 500 GFLOP/s in a product of matrices."
     assert lines[-2:] == [
         "| work | plain | 20 ms | 10 ms | 2.00 | 1.5 | 300 MB | 30 MB | 0.10 | 0.1 | 1.25 | 250 | 50 % |",
@@ -62,3 +63,9 @@ def test_plot_is_a_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot(RESULTS, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_published_table_is_that_of_its_figures() -> None:
+    results = Path(__file__).parents[2] / "benchmarks" / "results"
+    figures = json.loads((results / "speed.json").read_text("utf-8"))
+    assert (results / "speed.md").read_text("utf-8") == markdown(figures) + "\n"

@@ -54,6 +54,8 @@ def test_bad_configurations() -> None:
         {"ema_decay": 2.0},
         {"twin_colour": -0.1},
         {"twin_hue": 0.6},
+        {"temperature": 0.0},
+        {"betas": (0.5, 1.0)},
         {"coarse": "deep"},
         {"coarse_only": True},
     ):

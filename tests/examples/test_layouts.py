@@ -80,3 +80,12 @@ def test_a_damaged_identity_file_is_named(tmp_path: Path) -> None:
         ValueError, match="identity_CelebA.txt, line 2: expected a photo and a number; got '000002.jpg'"
     ):
         CelebAIdentities(tmp_path)
+
+
+def test_ffhq_is_recognised_beside_what_is_no_photo_and_with_the_set_inside(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "ffhq", "00000.png")
+    (folder / ".DS_Store").write_bytes(b"0")
+    (folder / "LICENSE").write_text("free")
+    output = photos(folder / "set" / "samples", "00000__copy.png").parent
+    assert is_ffhq(folder, output=output)
+    assert not is_ffhq(folder)

@@ -22,12 +22,17 @@ runpy.run_module("examples.mask_removal.{command}", run_name="__main__", alter_s
         ("prepare", "tqdm", "train"),
         ("evaluate", "lpips", "train"),
         ("train", "tyro", "train"),
+        ("train", "kornia", "train"),
+        ("export_onnx", "cv2", "faces,onnx"),
+        ("export_onnx", "onnxscript", "faces,onnx"),
+        ("app", "gradio", "app"),
+        ("demo", "skimage", "faces,metrics"),
     ],
 )
 def test_commands_name_the_extra(command: str, missing: str, extra: str) -> None:
     code = RUN.format(command=command, missing=missing)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    package = {"cv2": "mediapipe"}.get(missing, missing)
+    package = {"cv2": "mediapipe", "skimage": "scikit-image"}.get(missing, missing)
     expected = f'{package}: needed here and not installed. Fix: pip install ".[{extra}]"\n'
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
 

@@ -227,6 +227,20 @@ def test_identities_can_be_added_later(training_set: Path, photos_folder: Path, 
     assert not list(output.glob("*.part"))
 
 
+def test_identities_that_name_no_photo_are_an_error(
+    training_set: Path, photos_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "set"
+    shutil.copytree(training_set, output)
+    ids = [line["id"] for line in read_index(output)]
+    (tmp_path / "who.csv").write_text("id,identity\n" + "".join(f"{id}.png,one\n" for id in ids))
+    arguments = [str(photos_folder), "--output", str(output), "--size", "64", "--workers", "0"]
+    assert main([*arguments, "--identities", str(tmp_path / "who.csv")]) == 2
+    out, err = capsys.readouterr()
+    assert f"says of 0 of {len(ids)} photos" in out
+    assert f"no id is that of a photo; got {ids[0]}.png, expected one such as {min(ids)}." in err
+
+
 @pytest.mark.parametrize("line", ["{", "[]", "{}", '{"id": 3}', '{"id": "a", "identity": 3}', "", "\xff"])
 def test_a_damaged_line_of_the_index_is_named(
     line: str, photos_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
