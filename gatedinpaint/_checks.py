@@ -1,6 +1,7 @@
 """Checks of arguments. Every message says what was expected, what was got, and how to mend it."""
 
 from collections.abc import Sequence
+from operator import index
 from typing import SupportsIndex
 
 import torch
@@ -50,11 +51,12 @@ def check_same_shape(input: Tensor, target: Tensor, *, name: str = "input", othe
         raise ValueError(f"{name} and {other} must have one shape; got {tuple(input.shape)} and {tuple(target.shape)}.")
 
 
-def check_count(value: int, *, name: str) -> None:
-    """Raise unless ``value`` is a whole number greater than zero."""
+def check_count(value: int, *, name: str) -> int:
+    """Return ``value`` as an int, or raise unless it is a whole number greater than zero."""
     if not isinstance(value, SupportsIndex):
         raise TypeError(f"{name} must be one whole number; got {value!r}.")
-    check_positive(int(value), name=name)
+    check_positive(index(value), name=name)
+    return index(value)
 
 
 def check_positive(value: float, *, name: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatedinpaint._checks import check_size
 from gatedinpaint._optional import require
 
 __all__ = ["export_onnx"]
@@ -70,6 +71,7 @@ def export_onnx(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a generator, an nn.Module; got {type(model).__name__}.")
+    check_size(size)
     if min(size) < (smallest := _smallest_side(model)):
         raise ValueError(f"size must be (height, width), each {smallest} pixels or more; got {size}.")
     weights = 4 * sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))

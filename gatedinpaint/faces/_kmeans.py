@@ -52,13 +52,13 @@ def kmeans(
         raise ValueError("samples must be finite; got NaN or infinite values. Drop those samples.")
     if max(abs(float(values.min())), abs(float(values.max()))) > _LARGEST:
         raise ValueError(f"samples must be at most {_LARGEST:g}: squares of larger ones overflow. Scale them down.")
-    if not isinstance(k, int) or k < 1:
+    if not _is_whole(k) or k < 1:
         raise ValueError(f"k must be an int, 1 or more; got {k!r}.")
     if cells is None:
         points, weights = values.astype(np.float64), np.ones(len(values))
         labels, centres = _best_run(points, weights, k, seed)
         return _biggest_first(labels, centres)
-    if not isinstance(cells, int) or not 1 <= cells <= _MOST_CELLS or values.shape[1] > 3:
+    if not _is_whole(cells) or not 1 <= cells <= _MOST_CELLS or values.shape[1] > 3:
         raise ValueError(
             f"cells must be an int from 1 to {_MOST_CELLS}, for samples of at most 3 dimensions; "
             f"got {cells!r}, {values.shape}. Pass cells=None for others."
@@ -66,6 +66,10 @@ def kmeans(
     cell, points, weights = _pooled(values, cells)
     of_cell, centres = _best_run(points, weights, k, seed)
     return _biggest_first(of_cell[cell], centres)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _pooled(

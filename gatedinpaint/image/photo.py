@@ -54,7 +54,7 @@ def as_photo(array: object, *, name: str = "photo") -> Photo:
     if not isinstance(array, np.ndarray):
         return check_photo(array, name=name)
     pixels = array[..., None] if array.ndim == 2 else array
-    if pixels.dtype == np.uint16:
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:  # in either order of the bytes
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         alpha = pixels[..., -1:].astype(np.uint32)

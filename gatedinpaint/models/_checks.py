@@ -18,7 +18,7 @@ def check_input(x: Tensor, in_channels: int, *, multiple: int) -> None:
 
 def check_width(base_channels: int) -> int:
     """The width, if it is an even number of channels."""
-    check_count(base_channels, name="base_channels")
+    base_channels = check_count(base_channels, name="base_channels")
     if base_channels % 2:
         raise ValueError(f"base_channels must be even: base_channels / 2 occurs in the network; got {base_channels}.")
     return base_channels

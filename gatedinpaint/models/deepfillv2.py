@@ -62,7 +62,7 @@ class DeepFillV2Generator(Pretrained):
 
     def __init__(self, base_channels: int = 48) -> None:
         super().__init__()
-        check_count(base_channels, name="base_channels")
+        base_channels = check_count(base_channels, name="base_channels")
         if base_channels % 4:
             raise ValueError(
                 f"base_channels must be a multiple of 4: base_channels / 4 occurs in the network; got {base_channels}."

@@ -42,8 +42,7 @@ class SNPatchDiscriminator(Pretrained):
 
     def __init__(self, base_channels: int = 32) -> None:
         super().__init__()
-        check_count(base_channels, name="base_channels")
-        self.base_channels = base_channels
+        self.base_channels = base_channels = check_count(base_channels, name="base_channels")
         widths = [4, *(factor * base_channels for factor in (2, 4, 8, 8, 8, 8))]
         layers: list[nn.Module] = []
         for in_channels, out_channels in pairwise(widths):

@@ -101,8 +101,8 @@ class InpaintGenerator(Pretrained):
         if coarse not in _FIRST_STAGES:
             raise ValueError(f"coarse must be one of {tuple(_FIRST_STAGES)}; got {coarse!r}.")
         self.base_channels = check_width(base_channels)
-        self.reference = reference
-        self.self_ensemble = self_ensemble
+        self.reference = bool(reference)
+        self.self_ensemble = bool(self_ensemble)
         self.coarse_only = False
         self._first_stage = coarse
         in_channels = _INPUT_CHANNELS * (2 if reference else 1)

@@ -62,8 +62,9 @@ def save_model(
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(f"dtype must be a floating-point type such as torch.float16; got {dtype!r}.")
     weights = _weights(model, dtype)
+    config = json.dumps({"model": name, **model.config}, indent=2) + "\n"
     with torch.device("meta"):
-        problems = misfits(_MODELS[name](**model.config).state_dict(), weights)
+        problems = misfits(_build(**json.loads(config)).state_dict(), weights)
     if problems:
         raise ValueError(
             f"the weights are not those of {name}, and load_model would refuse them: {in_short(problems)}. Save the "
@@ -78,7 +79,6 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
         (Path(temporary) / WEIGHTS_FILE).write_bytes(save(weights))
-        config = json.dumps({"model": name, **model.config}, indent=2) + "\n"
         (Path(temporary) / CONFIG_FILE).write_text(config, encoding="utf-8")
         for file in (WEIGHTS_FILE, CONFIG_FILE):
             (Path(temporary) / file).replace(folder / file)

@@ -75,7 +75,7 @@ class ThinPlateSpline:
             )
         if not 0 <= regularization < math.inf:
             raise ValueError(f"regularization must be finite and 0 or more; got {regularization}.")
-        extent = _check_control_points(source, exact=regularization == 0)
+        extent = _check_control_points(source, regularization)
 
         # The polynomial is fitted in centred unit coordinates: pixels up to 4,000 beside the constant 1 would cost
         # digits.
@@ -198,7 +198,7 @@ def _as_points(points: Tensor, name: str) -> Tensor:
     return points.double().cpu()  # a 33 × 33 system: not worth a trip to the GPU, and Apple's has no float64
 
 
-def _check_control_points(source: Tensor, *, exact: bool) -> Tensor:
+def _check_control_points(source: Tensor, regularization: float) -> Tensor:
     """Raise on a degenerate configuration; return the extent, the largest distance from the centre."""
     if len(source) < 3:
         raise DegenerateControlPointsError(f"a spline needs at least 3 control points; got {len(source)}.")
@@ -209,7 +209,7 @@ def _check_control_points(source: Tensor, *, exact: bool) -> Tensor:
         raise DegenerateControlPointsError(
             f"control points must not all lie on one line; got {len(source)} that do. Add a point off the line."
         )
-    if exact:
+    if regularization < 1e-14 * extent**2:  # too little to tell coincident points apart
         distance = torch.cdist(source.detach(), source.detach(), compute_mode="donot_use_mm_for_euclid_dist")
         distance.fill_diagonal_(float("inf"))
         if distance.min() <= 1e-6 * extent:

@@ -95,3 +95,9 @@ print(bool(found.any()))
     command = [sys.executable, "-c", program, f"{tmp_path}/face.npz"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (run.stdout.split(), run.returncode) == (["True"], 0), run.stderr
+
+
+def test_changing_a_result_does_not_change_the_next(photo: Photo, face: Face) -> None:
+    landmarker = landmarks_from(face.landmarks)
+    landmarker.detect(photo)[0].landmarks[:] += 5
+    np.testing.assert_array_equal(landmarker.detect(photo)[0].landmarks, face.landmarks)

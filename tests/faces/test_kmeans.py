@@ -87,3 +87,12 @@ def test_a_histogram_keeps_small_differences_of_large_samples() -> None:
 def test_a_histogram_of_one_colour() -> None:
     labels, centres = kmeans(np.full((10, 3), 7, np.uint8), 3, cells=32)
     assert centres.tolist() == [[7, 7, 7]] and not labels.any()
+
+
+def test_whole_numbers_of_numpy() -> None:
+    samples = np.random.default_rng(0).random((50, 3))
+    for one, other in ((3, np.int64(3)), (2, np.int16(2))):
+        np.testing.assert_array_equal(kmeans(samples, one)[0], kmeans(samples, other)[0])
+        np.testing.assert_array_equal(kmeans(samples, 2, cells=one)[0], kmeans(samples, 2, cells=other)[0])
+    with pytest.raises(ValueError, match="k must be an int, 1 or more; got True"):
+        kmeans(samples, True)

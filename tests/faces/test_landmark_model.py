@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 import sys
 import urllib.error
 from importlib import metadata
@@ -75,6 +76,36 @@ def test_a_download_is_checked_and_kept(nowhere: Path, monkeypatch: pytest.Monke
     assert find_face_landmarker_model() == nowhere
     assert nowhere.read_bytes() == model
     assert [path.name for path in nowhere.parent.iterdir()] == [nowhere.name]
+
+
+def test_a_download_that_cannot_be_written_leaves_nothing(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_landmark_model.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(b"model"))
+    monkeypatch.setattr(_landmark_model, "_MODEL_SHA256", hashlib.sha256(b"model").hexdigest())
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(FileNotFoundError, match="No space left"):
+        patch.setattr(Path, "replace", full)
+        find_face_landmarker_model()
+    assert not list(nowhere.parent.iterdir())
+    umask = os.umask(0o022)
+    try:
+        assert find_face_landmarker_model().stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(umask)
+
+
+def test_a_cache_of_somebody_else_is_passed_over(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere.parent.mkdir(parents=True)
+    nowhere.write_bytes(b"model")
+
+    def forbidden(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(FileNotFoundError, match=r"face_landmarker.task: cannot be read \(Permission denied\)"):
+        find_face_landmarker_model()
 
 
 def test_the_model_inside_an_installed_wheel_is_found(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,6 +183,8 @@ def test_threads_share_a_landmarker(photo: Photo) -> None:
 def test_max_faces_under_one_is_refused() -> None:
     with pytest.raises(ValueError, match="max_faces must be 1 or more; got 0"):
         FaceLandmarker(max_faces=0)
+    with pytest.raises(TypeError, match=r"max_faces must be a whole number; got 2\.5"):
+        FaceLandmarker(max_faces=2.5)
 
 
 @pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])

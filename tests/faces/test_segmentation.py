@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -190,3 +192,9 @@ def test_an_outline_that_cannot_be_right_lowers_the_quality(aligned: AlignedFace
     good, bad = find_face_mask(masked, aligned.landmarks), find_face_mask(beside, aligned.landmarks)
     assert _iou(bad.hole, drawn) < _iou(good.hole, drawn) - 0.04
     assert bad.source == "segmentation" and bad.quality < good.quality - 0.1
+
+
+@pytest.mark.parametrize("function", [find_face_mask, segment_face_mask])
+def test_a_photo_of_another_type_is_a_type_error(function: Callable[..., object], photo: Photo, face: Face) -> None:
+    with pytest.raises(TypeError, match="photo must be uint8"):
+        function(photo.astype(np.float32), face.landmarks)

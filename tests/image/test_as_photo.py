@@ -51,3 +51,8 @@ def test_sixteen_bits_are_rounded() -> None:
 def test_what_is_not_a_photo_is_named(bad: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         as_photo(bad)
+
+
+def test_16_bits_in_either_order_of_the_bytes() -> None:
+    grey = np.array([[0, 0x8000, 0xFFFF]])
+    assert as_photo(grey.astype(">u2")).tolist() == as_photo(grey.astype("<u2")).tolist()

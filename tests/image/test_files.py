@@ -322,3 +322,52 @@ def test_reads_a_stream_that_cannot_seek() -> None:
 def test_pillows_own_limit_is_the_one_that_is_named() -> None:
     with pytest.raises(PhotoError, match="too many pixels; at most 179 megapixels are read"):
         read_photo(io.BytesIO(png_of_size(16320, 12240)), max_pixels=250_000_000)
+
+
+def test_of_two_writers_one_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, save = tmp_path / "race.png", Image.Image.save
+
+    def slower(self: Image.Image, *arguments: object, **options: object) -> None:
+        save(self, *arguments, **options)
+        target.write_bytes(b"the other's")
+
+    monkeypatch.setattr(Image.Image, "save", slower)
+    with pytest.raises(FileExistsError, match="race.png: exists already and is not overwritten"):
+        write_photo(target, SMOOTH)
+    assert target.read_bytes() == b"the other's"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_where_there_are_no_links_a_photo_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_arguments: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuses)
+    write_photo(tmp_path / "a.png", SMOOTH)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_private_photo_stays_private(tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.png", SMOOTH)
+    (tmp_path / "a.png").chmod(0o600)
+    write_photo(tmp_path / "a.png", SMOOTH[::-1], overwrite=True)
+    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pixels_of_32_bits_are_refused(tmp_path: Path, dtype: type) -> None:
+    Image.fromarray(np.linspace(0, 1, 12).reshape(3, 4).astype(dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(PhotoError, match="32 bits have no fixed range"):
+        read_photo(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("ending", [".heic", ".png"])
+def test_a_stream_that_stands_at_its_end_is_read_from_its_beginning(tmp_path: Path, ending: str) -> None:
+    pillow_heif.register_heif_opener()
+    Image.fromarray(SMOOTH).save(tmp_path / f"a{ending}")
+    stream = io.BytesIO((tmp_path / f"a{ending}").read_bytes())
+    stream.seek(0, 2)
+    assert np.array_equal(read_photo(stream), read_photo(tmp_path / f"a{ending}"))

@@ -1,6 +1,8 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -202,3 +204,27 @@ def test_an_absent_device_is_named_before_anything_is_read(tmp_path: Path) -> No
     (tmp_path / "config.json").write_text("damaged")
     with pytest.raises(ValueError, match=r"device 'cuda:99' is not available here: .*Pass device='cpu'"):
         load_model(tmp_path, device="cuda:99")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: InpaintGenerator(np.int64(2), reference=np.bool_(True), self_ensemble=1),
+        lambda: SNPatchDiscriminator(np.int32(2)),
+        lambda: SNPatchDiscriminator(True),
+        lambda: DeepFillV2Generator(np.int16(4)),
+    ],
+)
+def test_numbers_of_other_types_are_saved_and_loaded(tmp_path: Path, build: Callable[[], nn.Module]) -> None:
+    model = build()
+    assert all(type(value) in (int, bool) for value in model.config.values())
+    save_model(model, tmp_path)
+    assert load_model(tmp_path).config == model.config
+
+
+def test_what_load_model_would_refuse_is_not_saved(tmp_path: Path) -> None:
+    model = InpaintGenerator(2)
+    model.reference = 1  # not what the constructor leaves there
+    with pytest.raises(TypeError, match="reference must be bool; got 1"):
+        save_model(model, tmp_path / "model")
+    assert not (tmp_path / "model").exists()

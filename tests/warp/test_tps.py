@@ -72,6 +72,15 @@ def test_degenerate_points_are_refused(source: list[list[float]], message: str) 
         ThinPlateSpline.fit(points, points)
 
 
+def test_too_little_regularization_does_not_hide_coincident_points() -> None:
+    source = torch.tensor([[0.0, 0.0], [0.0, 9.0], [9.0, 0.0], [10.0, 10.0], [10.0, 10.0]])
+    target = source + torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0])[:, None]
+    with pytest.raises(DegenerateControlPointsError, match="got 3 and 4"):
+        ThinPlateSpline.fit(source, target, regularization=1e-300)
+    spline = ThinPlateSpline.fit(source, target, regularization=1e-10)
+    torch.testing.assert_close(spline(source)[3:], torch.full((2, 2), 10.5).double(), rtol=0, atol=1e-6)
+
+
 def test_regularization_allows_coincident_points_and_averages_them() -> None:
     source = torch.tensor([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0], [0.0, 8.0]])
     target = torch.tensor([[0.0, 0.0], [8.0, 0.0], [0.0, 7.0], [0.0, 9.0]])
