@@ -12,7 +12,6 @@ import os
 import threading
 import weakref
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,8 @@ import numpy as np
 from gatedinpaint._optional import require
 from gatedinpaint.faces._landmark_model import MODEL_URL
 from gatedinpaint.faces._search import Box
+from gatedinpaint.faces._stderr import lock as stderr_lock
+from gatedinpaint.faces._stderr import quiet_stderr
 from gatedinpaint.faces.face import Face
 from gatedinpaint.faces.pose import fit_pose
 from gatedinpaint.faces.regions import face_height
@@ -54,7 +55,7 @@ class MediaPipe:
             picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(photo))
             try:
                 if not self._native:
-                    with _quiet_stderr():  # MediaPipe logs five lines at creation and at the first detection
+                    with quiet_stderr():  # MediaPipe logs five lines at creation and at the first detection
                         self._native = self._create()
                         # Held from outside, and closed with this object: one that the garbage collector finds in a
                         # cycle would close itself when its own thread is gone already, and wait for ever.
@@ -63,7 +64,7 @@ class MediaPipe:
                         for native in self._native.values():
                             native.detect(picture)
                 # The detector says when a picture does not lie in memory as it likes, which is chance.
-                with _quiet_stderr() if which == "boxes" else contextlib.nullcontext():
+                with quiet_stderr() if which == "boxes" else contextlib.nullcontext():
                     return self._native[which].detect(picture)
             except Exception:
                 self._native = {}  # after one failure MediaPipe fails at every photo: start afresh with the next one
@@ -108,7 +109,7 @@ class MediaPipe:
 
 
 def _close(natives: tuple[Any, ...]) -> None:
-    with _quiet_stderr():  # the end of the last native object is logged too
+    with quiet_stderr():  # the end of the last native object is logged too
         for native in natives:
             native.close()
 
@@ -141,30 +142,6 @@ def _face(points: Any, size: tuple[int, ...]) -> Face:
     return Face(landmarks.astype(np.float32), (normalized[:, 2] * width).astype(np.float32), *pose)
 
 
-_stderr_lock = threading.RLock()  # an object may die in the thread that is about to fork
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Send file descriptor 2 nowhere: MediaPipe's C++ code writes there, out of reach of ``sys.stderr``."""
-    with _stderr_lock:  # two threads at once would save each other's redirection
-        try:
-            saved = os.dup(2)
-        except OSError:  # closed already, as by `2>&-`
-            saved = None
-        if saved is None:
-            yield
-            return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, 2)
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            os.close(nowhere)
-
-
 _alive: "weakref.WeakSet[MediaPipe]" = weakref.WeakSet()
 _paused: "list[MediaPipe]" = []
 
@@ -179,12 +156,12 @@ def _pause() -> None:
     looking = sorted(_alive, key=id)
     for each in looking:
         each.lock.acquire()
-    _stderr_lock.acquire()
+    stderr_lock.acquire()
     _paused.extend(looking)
 
 
 def _go_on() -> None:
-    _stderr_lock.release()
+    stderr_lock.release()
     while _paused:
         _paused.pop().lock.release()
 

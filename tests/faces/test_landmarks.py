@@ -232,6 +232,32 @@ print("our own", file=sys.stderr)
     assert (run.stdout.split(), run.stderr.splitlines(), run.returncode) == (["1", "1", "1"], ["our own"], 0)
 
 
+def test_what_other_threads_write_to_stderr_meanwhile_arrives() -> None:
+    program = """
+import os, threading
+from skimage.data import astronaut
+from gatedinpaint.faces import FaceLandmarker
+landmarker, done, lines = FaceLandmarker(), threading.Event(), 0
+
+def write():
+    global lines
+    while not done.wait(0.002):
+        os.write(2, b"line\\n")
+        lines += 1
+
+writer = threading.Thread(target=write)
+writer.start()
+for _ in range(3):
+    landmarker.detect(astronaut()[:200])
+done.set()
+writer.join()
+print(lines)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) > 10 and run.stderr.splitlines() == ["line"] * int(run.stdout)
+
+
 def test_a_fork_in_the_middle_of_work_and_spawned_workers() -> None:
     # The parent's other thread holds the lock or has stderr redirected when the child comes to life.
     program = """
