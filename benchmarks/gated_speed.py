@@ -82,6 +82,14 @@ def cases(*, quick: bool) -> list[Case]:
         for name, (title, make, wanted) in layers.items()
         for training in (False, True)
     ]
+    rows += [
+        Case(
+            f"{name}-optimised",
+            f"{title}, inference after optimize_for_inference",
+            lambda make=make: _layer_forms(make(), channels, size, training=False, optimised=True),  # type: ignore[misc]
+        )
+        for name, (title, make, _) in layers.items()
+    ]
     generator = Case(
         "generator-inference",
         f"InpaintGenerator({width}), {side}², inference",
@@ -92,9 +100,12 @@ def cases(*, quick: bool) -> list[Case]:
     return [*rows, generator]
 
 
-def _layer_forms(layer: nn.Module, channels: int, size: int, *, training: bool) -> dict[str, Form]:
+def _layer_forms(
+    layer: nn.Module, channels: int, size: int, *, training: bool, optimised: bool = False
+) -> dict[str, Form]:
     torch.manual_seed(0)
     plain = written_out(layer)
+    layer = optimize_for_inference(layer) if optimised else layer
     x = torch.randn(1, channels, size, size)
     if not training:
         no_grad = torch.no_grad()

@@ -1,6 +1,8 @@
-"""What every metric of two images asks of its arguments."""
+"""What metrics ask of their arguments."""
 
 import math
+from collections.abc import Sequence
+from operator import index
 
 import torch
 from torch import Tensor
@@ -47,3 +49,11 @@ def check_not_empty(mask: Tensor, expected: str) -> None:
     empty = torch.nonzero(mask.flatten(1).amax(dim=1) <= 0).flatten().tolist()
     if empty:
         raise ValueError(f"{expected}; got none in sample {', '.join(map(str, empty))}. Leave those samples out.")
+
+
+def names_of(ids: Sequence[str | int] | Tensor) -> list[str | int]:
+    """Ids as words and whole numbers, also out of a tensor that a loader made of numbers."""
+    try:
+        return [id if isinstance(id, str) else index(id) for id in (ids.tolist() if isinstance(ids, Tensor) else ids)]
+    except TypeError:
+        raise TypeError(f"ids must be words or whole numbers; got {ids!r}.") from None

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from operator import index
 from typing import Any
 
 import torch
@@ -11,18 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gatedinpaint._checks import check_count, check_image, check_mask, check_same_shape
-from gatedinpaint.masks import dilate, erode
 from gatedinpaint.metrics._extractors import distance_name, evaluated, features_of
-from gatedinpaint.metrics._inputs import check_not_empty, check_range
+from gatedinpaint.metrics._inputs import check_not_empty, check_range, names_of
 from gatedinpaint.metrics._manifest import manifest
+from gatedinpaint.metrics._regions import region_figures
 from gatedinpaint.metrics.feature_statistics import FeatureStatistics
 from gatedinpaint.metrics.frechet import frechet_distance, of_all_ranks
 from gatedinpaint.metrics.identity import embedded
 from gatedinpaint.metrics.lpips import LPIPS
-from gatedinpaint.metrics.psnr import psnr
 from gatedinpaint.metrics.report import InpaintingReport
-from gatedinpaint.metrics.ssim import BORDER as SSIM_BORDER
-from gatedinpaint.metrics.ssim import ssim
 
 _TRUTH = ""
 
@@ -92,20 +88,16 @@ class InpaintingEvaluation:
             mask: (B, 1, H, W), 1 = hole.
             ids: a name or number for each image.
         """
-        ids = _names(ids)
+        ids = names_of(ids)
         self._check(results, image, mask, ids)
         mask = (mask > 0.5).to(image.dtype)
-        regions = {"": None, " hole": mask, " band": dilate(mask, self.band) - erode(mask, self.band)}
         truth = [network.features(image) for network in self.lpips]
         person = None if self.embedder is None else embedded(self.embedder, image)
         ratios = mask.double().mean(dim=(1, 2, 3)).tolist()
         rows: dict[str, list[dict[str, Any]]] = {}
         features = {(_TRUTH, name): features_of(extractor, image) for name, extractor in self.extractors.items()}
         for method, result in results.items():
-            figures: dict[str, Tensor] = {}
-            for name, metric, border in (("PSNR", psnr, 0), ("SSIM", ssim, SSIM_BORDER)):
-                for region, part in regions.items():
-                    figures[name + region] = _where_defined(metric, result, image, part, border=border)
+            figures = region_figures(result, image, mask, band=self.band)
             for network, of_truth in zip(self.lpips, truth, strict=True):
                 figures[f"LPIPS {network.net}"] = network.distance(network.features(result), of_truth)
             if self.embedder is not None and person is not None:
@@ -194,29 +186,6 @@ class InpaintingEvaluation:
             check_range(result, -1.0, 1.0, name=f"results[{method!r}]")
         if len(ids) != len(image) or len({*ids}) < len(ids) or self._hashes.keys() & {*ids}:
             raise ValueError(f"ids must name each of the {len(image)} images once, by new names; got {list(ids)}.")
-
-
-def _names(ids: Sequence[str | int] | Tensor) -> list[str | int]:
-    """Ids as words and whole numbers, also out of a tensor that a loader made of numbers."""
-    try:
-        return [id if isinstance(id, str) else index(id) for id in (ids.tolist() if isinstance(ids, Tensor) else ids)]
-    except TypeError:
-        raise TypeError(f"ids must be words or whole numbers; got {ids!r}.") from None
-
-
-def _where_defined(
-    metric: Callable[..., Tensor], result: Tensor, image: Tensor, mask: Tensor | None, *, border: int
-) -> Tensor:
-    """The metric (B,) in a region; NaN where nothing of it lies farther than ``border`` from the image's edge."""
-    if mask is None:
-        return metric(result, image, data_range=2.0)
-    height, width = mask.shape[2:]
-    there = mask[:, :, border : height - border, border : width - border].flatten(1).any(dim=1)
-    kind = torch.promote_types(image.dtype, torch.float32)
-    values = torch.full((len(mask),), float("nan"), dtype=kind, device=image.device)
-    if there.any():
-        values[there] = metric(result[there], image[there], data_range=2.0, mask=mask[there])
-    return values
 
 
 def _distance(generated: FeatureStatistics | None, real: FeatureStatistics | None) -> float:
