@@ -26,14 +26,23 @@ def quiet_stderr() -> Iterator[None]:
         if saved is None:
             yield
             return
-        with tempfile.TemporaryFile() as kept:
-            try:
-                os.dup2(kept.fileno(), 2)
-                yield
-            finally:
-                os.dup2(saved, 2)
-                os.close(saved)
-                kept.seek(0)
-                for line in kept:
-                    if not _LOGGED.match(line):
-                        os.write(2, line)
+        kept = _memory()
+        try:
+            os.dup2(kept, 2)
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.lseek(kept, 0, os.SEEK_SET)
+            for line in os.read(kept, os.fstat(kept).st_size).splitlines(keepends=True):
+                if not _LOGGED.match(line):
+                    os.write(2, line)
+            os.close(kept)
+
+
+def _memory() -> int:
+    """The descriptor of a file that is on no disk, where there are such, and in no folder."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("stderr")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
