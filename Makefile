@@ -71,10 +71,10 @@ ifdef DATA256
 endif
 ifdef DATA
 	$(BIN)/python -m benchmarks.quality --data "$(DATA)"
-	$(BIN)/python -m benchmarks.released_recipe --data "$(DATA)" --minutes 30 --clock cpu \
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.released_recipe --data "$(DATA)" --minutes 24 --clock cpu \
 	  --output $(RESULTS)/released_recipe.md
 ifdef DATA64
-	$(BIN)/python -m benchmarks.first_stage --data "$(DATA64)" --minutes 4 --precision bf16 \
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.first_stage --data "$(DATA64)" --minutes 4 --precision bf16 \
 	  --output $(RESULTS)/first_stage.md
 endif
 else

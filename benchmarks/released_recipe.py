@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--clock",
         choices=CLOCKS,
         default="wall",
-        help="what the minutes are of; cpu, the processor time of the training process, is fair beside other work too",
+        help="what the minutes are of; cpu, the processor time of the training process, is fair beside other work too "
+        "if OMP_NUM_THREADS is 1: several threads spin while they wait for one another",
     )
     parser.add_argument("--base-channels", type=int, help="width of the generator (default: that of the preset small)")
     parser.add_argument("--discriminator-channels", type=int, help="likewise")
