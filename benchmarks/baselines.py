@@ -54,8 +54,7 @@ def deep_image_prior(batch: Batch, *, steps: int, width: int = 32, seed: int = 0
     An hourglass from fixed noise to the image, four halvings deep and without skips, as the original takes for large
     holes, but of this library's gated convolutions; squared error of the visible pixels, the noise moved a little in
     every step, and the mean of the second half of the steps as the result. Every image is fitted by itself. Adam goes
-    at 0.003: at the original's 0.01 some fits break down without its batch normalisation, with which fewer steps
-    reach less of the hole.
+    at 0.003: at the original's 0.01, which goes with batch normalisation, some fits break down.
 
     Reference:
         Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018.

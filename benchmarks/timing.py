@@ -112,7 +112,7 @@ def interleaved(
 
     A ``pause`` before each turn: the threads of a library's matrix products spin on for a while after their last one,
     and would take a core from the next form. A turn begins with a run that does not count, unless runs take so long
-    that it makes no difference: threads that sleep take up to ten milliseconds to wake. Then as many count as fit into
+    that it makes no difference: threads that sleep take milliseconds to wake. Then as many count as fit into
     a fifth of a second, five at most.
     """
     times: dict[str, list[float]] = {name: [] for name in forms}
