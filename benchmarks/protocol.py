@@ -5,15 +5,17 @@ paper's*: photos of CelebA or FFHQ at 256×256 with the polygon of the lower fac
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from benchmarks.baselines import FolderOfResults
 from examples.mask_removal.crops import prepare_photo
 from examples.mask_removal.data import Batch
+from examples.mask_removal.fills import Fill
 from examples.mask_removal.held_out import BATCH, HeldOut, spread
 from examples.mask_removal.photo_sources import SourcePhoto
 from gatedinpaint import photo_to_image, read_photo
@@ -104,3 +106,22 @@ def _celeba_test(folder: Path) -> set[str]:
             pairs = [line.split() for line in lines if line.strip()]
             return {Path(name).stem for name, part in pairs if part == _CELEBA_TEST}
     return set()
+
+
+def first_of(batches: Iterable[tuple[list[str], Batch]], count: int) -> Iterator[tuple[list[str], Batch]]:
+    """The first ``count`` samples."""
+    for ids, batch in batches:
+        if count <= 0:
+            return
+        yield ids[:count], Batch(*(x[:count] for x in batch))
+        count -= len(ids)
+
+
+def with_folders(
+    batches: Iterable[tuple[list[str], Batch]], chosen: dict[str, Fill], folders: Mapping[str, FolderOfResults]
+) -> Iterator[tuple[list[str], Batch]]:
+    """The batches; while one is out, ``chosen`` fills it with the pictures in ``folders`` too."""
+    for ids, batch in batches:
+        for name, folder in folders.items():
+            chosen[name] = lambda batch, folder=folder, ids=ids: folder.of(ids, batch)
+        yield ids, batch

@@ -14,16 +14,15 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.baselines import FolderOfResults, biharmonic, deepfillv2, pasted_reference, prior_of
-from benchmarks.protocol import PAPERS_SIDE, Faces, held_out, papers
+from benchmarks.protocol import PAPERS_SIDE, Faces, first_of, held_out, papers, with_folders
 from benchmarks.quality_report import markdown, plot
-from examples.mask_removal.data import Batch
 from examples.mask_removal.evaluate import measure
 from examples.mask_removal.fills import Fill, fills_of, navier_stokes, telea
 from examples.mask_removal.held_out import HeldOut
@@ -54,25 +53,6 @@ def fills(generator: InpaintGenerator, options: argparse.Namespace, side: int, *
     if options.deepfillv2:
         chosen["DeepFillv2"] = deepfillv2(options.deepfillv2)
     return chosen
-
-
-def first_of(batches: Iterable[tuple[list[str], Batch]], count: int) -> Iterator[tuple[list[str], Batch]]:
-    """The first ``count`` samples."""
-    for ids, batch in batches:
-        if count <= 0:
-            return
-        yield ids[:count], Batch(*(x[:count] for x in batch))
-        count -= len(ids)
-
-
-def with_folders(
-    batches: Iterable[tuple[list[str], Batch]], chosen: dict[str, Fill], folders: Mapping[str, FolderOfResults]
-) -> Iterator[tuple[list[str], Batch]]:
-    """The batches; while one is out, ``chosen`` fills it with the pictures in ``folders`` too."""
-    for ids, batch in batches:
-        for name, folder in folders.items():
-            chosen[name] = lambda batch, folder=folder, ids=ids: folder.of(ids, batch)
-        yield ids, batch
 
 
 def table(title: str, reports: Mapping[str, InpaintingReport], notes: Sequence[str] = ()) -> dict[str, Any]:

@@ -4,22 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from examples.mask_removal.presets import (
-    PRESETS,
+from examples.mask_removal.presets import PRESETS, deepgin, paper, smoke
+from examples.mask_removal.settings import Config, LossWeights
+from examples.mask_removal.stages import (
     coarse,
     coarse_finish,
     coarse_start,
-    deepgin,
     joint,
     joint_finish,
-    paper,
     polish,
     small,
     small_finish,
     small_start,
-    smoke,
 )
-from examples.mask_removal.settings import Config, LossWeights
 
 __all__ = [
     "PRESETS",

@@ -1,11 +1,22 @@
 """How sure a mean is."""
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from gatedinpaint._checks import check_count, check_float
 
 _AT_ONCE = 2**22  # drawn positions held in memory
+
+
+class Interval(NamedTuple):
+    """A mean over images, and between what its bootstrap interval of 95 % lies."""
+
+    mean: float
+    low: float
+    high: float
 
 
 def bootstrap_interval(
@@ -57,3 +68,11 @@ def bootstrap_interval(
     low = means.quantile(tail, interpolation="lower")
     high = means.quantile(1 - tail, interpolation="higher")
     return float(low), float(high)
+
+
+def mean_interval(values: Tensor) -> Interval:
+    """Mean and interval of the values that are not NaN; three times NaN where there is none."""
+    values = values[~values.isnan()].double()
+    if not len(values):
+        return Interval(math.nan, math.nan, math.nan)
+    return Interval(float(values.mean()), *bootstrap_interval(values))

@@ -7,24 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from gatedinpaint.metrics.bootstrap import bootstrap_interval
+from gatedinpaint.metrics.bootstrap import Interval, mean_interval
 
 HIGHER_IS_BETTER = ("PSNR", "SSIM", "identity")
 # How figures travel for which JSON has no number.
 _NOT_FINITE = ("inf", "-inf", "nan")
-
-
-class Interval(NamedTuple):
-    """A mean over images, and between what its bootstrap interval of 95 % lies."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,7 @@ class InpaintingReport:
         ``most=1.0`` includes 1. Empty where there is no such image.
         """
         rows = [row for row in self.rows if least <= row["hole_ratio"] < most or most == row["hole_ratio"] == 1]
-        return {name: _interval(torch.tensor([row[name] for row in rows])) for name in self.figures} if rows else {}
+        return {name: mean_interval(torch.tensor([row[name] for row in rows])) for name in self.figures} if rows else {}
 
     def by_hole_ratio(self, edges: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)) -> dict[str, dict[str, Any]]:
         """:meth:`summary` and number of images for each range of hole ratios that occurs, such as ``"10–20 %"``."""
@@ -84,7 +75,7 @@ class InpaintingReport:
         theirs = {row["id"]: row for row in other.rows}
         # Where both are infinite (both perfect) they do not differ.
         return {
-            name: _interval(torch.tensor([_minus(row[name], theirs[row["id"]][name]) for row in self.rows]))
+            name: mean_interval(torch.tensor([_minus(row[name], theirs[row["id"]][name]) for row in self.rows]))
             for name in self.figures
         }
 
@@ -186,14 +177,6 @@ def summary_table(reports: Sequence[InpaintingReport], figures: Sequence[str] | 
         ]
         lines.append(f"| {report.method} | {' | '.join(marked)} |")
     return "\n".join(lines)
-
-
-def _interval(values: Tensor) -> Interval:
-    """Of the images for which there is a figure."""
-    values = values[~values.isnan()].double()
-    if not len(values):
-        return Interval(math.nan, math.nan, math.nan)
-    return Interval(float(values.mean()), *bootstrap_interval(values))
 
 
 def _minus(first: float, second: float) -> float:
