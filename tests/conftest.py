@@ -1,4 +1,4 @@
-"""What tests of several folders share: a headless browser."""
+"""What tests of several folders share: a headless browser, and draws that no other test changes."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,8 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_runtest_setup() -> None:
+    """What fixtures draw from PyTorch's global generator depends on no test before them,"""
+    torch.manual_seed(0)
+
+
+def pytest_runtest_call() -> None:
+    """and what a test draws on no fixture, which may have been there before."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
