@@ -19,7 +19,7 @@ def gather_keys(keys: Tensor) -> Tensor:
     count = torch.tensor(len(keys), device=keys.device)
     counts = [torch.empty_like(count) for _ in range(dist.get_world_size())]
     dist.all_gather(counts, count)
-    sizes = [int(size) for size in counts]
+    sizes = torch.stack(counts).tolist()  # at once: each look at a GPU's number waits for the GPU
     if len(set(sizes)) > 1:
         raise ValueError(
             f"keys from all ranks need one batch size on all ranks; got {sizes}. Use a loader with drop_last=True."
