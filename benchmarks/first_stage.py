@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"first_stage: {error}", file=sys.stderr)
         return 2
     conditions = (
-        f"{options.minutes:g} minutes of processor time each, {torch.get_num_threads()} threads, {options.precision}; "
+        f"{options.minutes:g} minutes of processor time each, threads: {torch.get_num_threads()}, {options.precision}; "
         f"{len(faces.positions)} crops. {'; '.join(about)}."
     )
     publish([summary_table(list(reports.values()), ["PSNR hole", "SSIM hole"]), conditions], options.output)

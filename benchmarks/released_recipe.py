@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name in gains
     ]
     about = (
-        f"{options.minutes:g} minutes each by the {options.clock} clock, {torch.get_num_threads()} threads; "
+        f"{options.minutes:g} minutes each by the {options.clock} clock, threads: {torch.get_num_threads()}; "
         f"{len(faces.positions)} crops."
     )
     publish([summary_table(list(reports.values()), shown), about, "\n".join(notes)], options.output)
