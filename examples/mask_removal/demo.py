@@ -3,7 +3,8 @@
     python -m examples.mask_removal.demo
 
 A face mask is drawn on scikit-image's photo of an astronaut, and taken off again. The reference is no second photo of
-her but the same one seen otherwise: mirrored, turned by a warp, and in other light.
+her but the same one seen otherwise: mirrored, turned by a warp, and in other light. Both are written beside the
+picture, for ``remove`` to be tried on.
 """
 
 from examples.mask_removal.needs import needs
@@ -39,14 +40,20 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if output.suffix.lower() != ".png":
             raise ValueError(f"{output}: expected an ending .png; got {output.suffix or 'none'}.")
-        if output.is_dir() or (output.exists() and output != DEFAULT_OUTPUT):
-            raise ValueError(f"{output}: exists already. Choose another name.")
+        for path in (output, *_inputs(output)):
+            if path.is_dir() or (path.exists() and output != DEFAULT_OUTPUT):
+                raise ValueError(f"{path}: exists already. Choose another name.")
         output.parent.mkdir(parents=True, exist_ok=True)
         _run(output)
     except (ValueError, OSError, ImportError) as error:
         print(f"demo: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _inputs(output: Path) -> tuple[Path, Path]:
+    """Where the photo with the drawn face mask and its reference are written."""
+    return output.with_stem(f"{output.stem}-photo"), output.with_stem(f"{output.stem}-reference")
 
 
 def _run(output: Path) -> None:
@@ -63,6 +70,8 @@ def _run(output: Path) -> None:
         print(f"{seconds:6.2f} s  {step}")
 
     write_photo(output, steps_sheet(masked, removal, truth), overwrite=True)
+    for path, photo in zip(_inputs(output), (masked, reference), strict=True):
+        write_photo(path, photo, overwrite=True)
 
     in_hole = torch.from_numpy(removal.hole)[None, None].float()
     score = psnr(photo_to_image(removal.photo), photo_to_image(truth), data_range=2.0, mask=in_hole).item()
@@ -73,6 +82,7 @@ def _run(output: Path) -> None:
     print(f"Outside the hole every byte is that of the photo: {'yes' if outside else 'NO'}.")
     print("The reference is the same photo seen otherwise: mirrored, turned by a warp, in other light.")
     print(f"Picture: {output.resolve()}")
+    print(f"Its photo and reference, to try remove on: {', '.join(path.name for path in _inputs(output))} beside it.")
 
 
 if __name__ == "__main__":

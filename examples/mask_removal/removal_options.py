@@ -17,7 +17,7 @@ examples:
   python -m examples.mask_removal.remove masked.jpg --mask hole.png --output result.png
   python -m examples.mask_removal.remove holiday/ more.heic --faces all --output results/ --save-steps steps/
 
-photos:    JPEG, PNG, WebP, TIFF, BMP; HEIC with pip install "gatedinpaint[heic]"; at most 100 megapixels
+photos:    JPEG, PNG, WebP, TIFF, BMP; HEIC with pip install ".[heic]"; at most 100 megapixels
 results:   PNG, TIFF and BMP keep every byte outside the hole; JPEG and WebP are written at quality 95
 exit code: 0 all done; 1 some photos could not be done; 2 none could, or the command is wrong; 130 interrupted
 

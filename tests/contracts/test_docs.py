@@ -1,10 +1,14 @@
 """The pages that a reader starts from: their code runs, and the site is built from them."""
 
+import contextlib
 import doctest
+import io
 import re
 from pathlib import Path
 
 import pytest
+
+from tests.shown import assert_shown
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -19,10 +23,15 @@ def name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
-def test_python_blocks_run(page: Path) -> None:
+def test_python_blocks_run_and_print_what_is_shown_under_them(page: Path) -> None:
     names: dict[str, object] = {}
-    for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), names)
+    pairs = re.findall(r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", page.read_text("utf-8"), re.M | re.S)
+    assert [block for block, _ in pairs] == blocks(page, "python")
+    for block, shown in pairs:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(block, str(page), "exec"), names)
+        if shown:
+            assert_shown(shown, printed.getvalue())
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "pycon")], ids=name)

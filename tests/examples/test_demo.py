@@ -1,14 +1,18 @@
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from examples.mask_removal import demo
+from examples.mask_removal import demo, remove
 from examples.mask_removal.demo import main
 from gatedinpaint import read_photo
+from tests.shown import assert_shown
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_demo_writes_one_picture_and_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_demo_writes_pictures_and_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "new" / "demo.png"
     assert main(["--output", str(output)]) == 0
     printed = capsys.readouterr().out
@@ -19,6 +23,26 @@ def test_demo_writes_one_picture_and_says_what_it_measured(tmp_path: Path, capsy
     assert float(re.search(r"by (\d\.\d+) \(intersection", printed).group(1)) > 0.85
     height, width = read_photo(output).shape[:2]
     assert width > 5 * 320 > 4 * height  # five pictures side by side
+    assert sorted(path.name for path in output.parent.iterdir()) == ["demo-photo.png", "demo-reference.png", "demo.png"]
+
+
+SHOWN = re.compile(r"^```console\n([^`]*)^```$\n\n(?:[^`\n][^\n]*\n\n)?```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_pages_show_what_demo_and_remove_print(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pages = [ROOT / "README.md", ROOT / "docs/mask-removal.md"]
+    (first, shown), *others = [pair for page in pages for pair in SHOWN.findall(page.read_text("utf-8"))]
+    assert first.strip() == "make demo" and len(others) == 2
+    assert main([]) == 0
+    assert_shown(shown, capsys.readouterr().out.replace(str(tmp_path), "/…"))
+    for command, shown in others:
+        words = shlex.split(command)
+        assert words[:3] == ["python", "-m", remove.__name__]
+        assert remove.main(words[3:]) == 0
+        assert_shown(shown, capsys.readouterr().out)
 
 
 def test_output_is_refused_before_the_work(
