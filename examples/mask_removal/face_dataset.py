@@ -93,7 +93,8 @@ class FaceDataset(Dataset[Batch]):
         if not self.samples:
             part = "validation" if validation else "training"
             raise ValueError(
-                f"{root}: none of its {len(index)} samples falls into the {part} part. Prepare more photos."
+                f"{root}: none of its {len(index)} samples falls into the {part} part. {VALIDATION_SHARE:.0%} of the "
+                "people are held out for validation: prepare a hundred photos or more into the same set."
             )
         self.validation = validation
         self.reference_share = reference_share

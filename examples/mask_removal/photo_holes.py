@@ -59,7 +59,7 @@ def chosen(faces: list[Face], which: Literal["masked", "all"] | int) -> list[Fac
     if which >= len(faces):
         raise NoFaceError(
             f"face number {which} was asked for, counted from 0; found in the photo: {len(faces)}. "
-            "Make the landmarker with a larger max_faces, or choose another."
+            "Choose another, or let the landmarker find more: --max-faces, --small-faces of remove."
         )
     return [faces[which]]
 

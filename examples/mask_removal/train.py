@@ -185,8 +185,9 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
 
 def _announce(arguments: Arguments, steps: int, samples: int) -> None:
     config = arguments.config
-    preset = next((name for name, preset in PRESETS.items() if preset() == config), "of its own")
-    print(f"{arguments.output}: configuration {preset} (config.json), {steps} steps.", flush=True)
+    changed = f"{arguments.preset}, changed" if arguments.preset else "none"
+    preset = next((name for name, preset in PRESETS.items() if preset() == config), changed)
+    print(f"{arguments.output}: {steps} steps (preset: {preset}; config.json has every setting).", flush=True)
     if config.weights.adversarial and steps <= config.warmup_steps:
         print(
             f"train: warning: {samples} training samples make {steps} steps, all within the warm-up of "

@@ -70,6 +70,14 @@ def test_an_empty_or_foreign_folder_says_what_to_do(tmp_path: Path) -> None:
         FaceDataset(tmp_path)
 
 
+def test_a_set_too_small_for_a_validation_part_says_how_many_photos_it_takes(own_set: Path) -> None:
+    index = own_set / "index.jsonl"
+    lines = index.read_text("utf-8").splitlines(keepends=True)
+    index.write_text("".join(line for line in lines if not held_out(json.loads(line)["id"])), encoding="utf-8")
+    with pytest.raises(ValueError, match="falls into the validation part. 4% of the people .* a hundred photos"):
+        FaceDataset(own_set, validation=True)
+
+
 @pytest.fixture
 def own_set(training_set: Path, tmp_path: Path) -> Path:
     return shutil.copytree(training_set, tmp_path / "set")

@@ -171,9 +171,9 @@ def test_command_line_says_in_one_line_what_is_wrong(
 def test_a_run_keeps_its_configuration(training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known = ["--data", str(training_set), "--output", str(tmp_path / "run"), "--workers", "0"]
     assert train.main([*known, "--preset", "smoke"]) == 0
-    assert "configuration smoke" in capsys.readouterr().out
+    assert "preset: smoke;" in capsys.readouterr().out
     assert train.main(known) == 0  # not small, which would not fit the checkpoint
-    assert "configuration smoke" in capsys.readouterr().out
+    assert "preset: smoke;" in capsys.readouterr().out
     assert train.main([*known, "--seed", "3"]) == 2
     error = capsys.readouterr().err
     assert "begun with another configuration: seed 0 → 3. Leave" in error and error.count("\n") == 1
@@ -193,6 +193,7 @@ def test_a_run_can_start_from_the_weights_of_another(
     known = ["--data", str(training_set), "--preset", "smoke", "--workers", "0"]
     known += ["--start-from", str(tmp_path / "first"), "--learning-rate-generator", "0"]
     assert train.main([*known, "--output", str(tmp_path / "run")]) == 0
+    assert "preset: smoke, changed;" in capsys.readouterr().out
     stored = load_model(tmp_path / "run" / "generator").state_dict()
     for name, weight in first.state_dict().items():
         torch.testing.assert_close(stored[name], weight, rtol=1e-3, atol=1e-6)  # stored in half precision
