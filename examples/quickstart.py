@@ -12,8 +12,9 @@ def main() -> None:
     mask[..., 16:48, 16:48] = 1  # 1 marks the hole
 
     layer = GatedConv2d(4, 8, kernel_size=3, stride=2)
-    features = layer(torch.cat([image * (1 - mask), mask], dim=1))
-    print(f"image and mask {(1, 4, 64, 64)} -> features {tuple(features.shape)}")
+    image_and_mask = torch.cat([image * (1 - mask), mask], dim=1)
+    features = layer(image_and_mask)
+    print(f"image and mask {tuple(image_and_mask.shape)} -> features {tuple(features.shape)}")
 
 
 if __name__ == "__main__":
