@@ -29,7 +29,7 @@ from examples.mask_removal.data import Batch
 from examples.mask_removal.fills import Fill, fills_of, telea
 from examples.mask_removal.held_out import HeldOut
 from examples.mask_removal.judging import FIGURES, evaluation_of, judged
-from examples.mask_removal.one_line import one_line
+from examples.mask_removal.one_line import one_line, plain_warnings
 from examples.mask_removal.pipeline import WEIGHTS
 from examples.mask_removal.second_photo import measure_pairs, pair_table, yaw_table
 from gatedinpaint import InpaintGenerator, load_model
@@ -110,7 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"--methods: {sorted(unknown)} unknown; there are {list(fills)}.")
         fills = {name: fill for name, fill in fills.items() if name in (options.methods or fills)}
         networks = [LPIPS("alex"), LPIPS("vgg")]
-        reports = measure(faces.batches(), fills, networks, **faces.about)
+        with plain_warnings("evaluate"):
+            reports = measure(faces.batches(), fills, networks, **faces.about)
         _save(reports, options.output)
         print(f"{len(faces.positions)} of {len(faces.faces)} crops of people held out of training, {side} px.")
         if faces.damaged:

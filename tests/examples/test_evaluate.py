@@ -218,6 +218,17 @@ def test_some_methods_only(
     assert "['magic'] unknown; there are ['without reference'" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("default:6 images for 512 features")
+def test_a_warning_is_one_line(
+    people: HeldOut, tmp_path: Path, networks: list[LPIPS], capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model(InpaintGenerator(2), tmp_path / "model")
+    command = ["--data", str(people.faces.root), "--model", str(tmp_path / "model"), "--methods", "Telea"]
+    assert evaluate.main(command) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "512 features" in line]
+    assert line.startswith("evaluate: warning: 6 images for 512 features: ")
+
+
 @pytest.mark.parametrize(("limit", "positions"), [(None, [0, 1, 2, 3, 4, 5]), (3, [0, 2, 5]), (9, [0, 1, 2, 3, 4, 5])])
 def test_some_faces_from_all_over_the_set(limit: int | None, positions: list[int]) -> None:
     assert spread(6, limit) == positions
