@@ -1,4 +1,5 @@
 import copy
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from examples.mask_removal.precision import NetworkOptimizer
 from examples.mask_removal.step_profile import PARTS, profile_step
 from examples.mask_removal.steps import Networks
 from gatedinpaint import InpaintGenerator, SNPatchDiscriminator
+
+TRAINING_PAGE = Path(__file__).resolve().parents[2] / "docs/training.md"
 
 
 class Levels(nn.Module):
@@ -41,6 +44,10 @@ def test_every_part_has_its_cost_and_a_line(
     assert seconds["generator"] > seconds["other losses"]
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0].strip() for line in lines] == ["part", *PARTS, "step"]
+    shown = re.search(r"```text\n(part .*?)```", TRAINING_PAGE.read_text("utf-8"), re.DOTALL).group(1).splitlines()
+    assert [re.sub(r"[\d.]+", "#", " ".join(line.split())) for line in shown] == [
+        re.sub(r"[\d.]+", "#", " ".join(line.split())) for line in lines
+    ]
     rate = float(lines[-1].split()[-2])
     assert rate == pytest.approx(4 / sum(seconds.values()), abs=0.01)
 
