@@ -132,7 +132,9 @@ class Conv2d(nn.Conv2d):
         return filtered_conv2d(x, weight, self.bias, padding=padding, dilation=self.dilation[0], points=points)
 
     def _points(self, weight: Tensor) -> Tensor | None:
-        if weight.is_inference():  # does not count its changes
+        # Neither counts its changes: a tensor made in inference mode, and one that a fused optimizer trains.
+        if weight.is_inference() or weight.requires_grad:
+            self._kept = None
             return None
         # The memory is kept too: another weight, also one put into the parameter's ``.data``, lies elsewhere.
         memory = weight.detach()

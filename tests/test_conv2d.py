@@ -160,7 +160,7 @@ def test_without_border() -> None:
 
 def test_kept_filters_follow_the_weight() -> None:
     layer, x = layer_and_input()
-    keep_filters(nn.Sequential(layer))
+    keep_filters(nn.Sequential(layer.requires_grad_(False)))
     other, _ = layer_and_input()
 
     def check() -> None:
@@ -170,7 +170,7 @@ def test_kept_filters_follow_the_weight() -> None:
     check()
     kept = layer._kept
     check()
-    assert layer._kept is kept
+    assert layer._kept is kept is not None
     with torch.no_grad():
         layer.weight.mul_(2)
     check()
@@ -179,7 +179,7 @@ def test_kept_filters_follow_the_weight() -> None:
     check()
     layer.load_state_dict({key: 3 * value for key, value in other.state_dict().items()}, assign=True)
     check()
-    layer.weight = nn.Parameter(torch.randn_like(layer.weight))
+    layer.weight = nn.Parameter(torch.randn_like(layer.weight), requires_grad=False)
     check()
     nn.utils.vector_to_parameters(torch.randn(layer.weight.numel() + 8), layer.parameters())  # in ``.data``
     check()
@@ -188,11 +188,27 @@ def test_kept_filters_follow_the_weight() -> None:
         check()
 
 
-def test_kept_filters_are_no_part_of_a_copy_or_a_file() -> None:
+@pytest.mark.parametrize("options", [{}, {"foreach": True}, {"fused": True}])
+def test_kept_filters_follow_an_optimizer(options: dict[str, bool]) -> None:
+    """A fused one writes into the weight without counting it as a change."""
     layer, x = layer_and_input()
     keep_filters(layer)
+    for trained in (False, True, False):
+        layer.requires_grad_(trained)
+        with minimal_filtering("always"):
+            result = layer(x)
+        torch.testing.assert_close(result, nn.Conv2d.forward(layer, x), rtol=0, atol=1e-4)
+        if trained:
+            result.sum().backward()
+            torch.optim.AdamW(layer.parameters(), lr=0.1, **options).step()
+
+
+def test_kept_filters_are_no_part_of_a_copy_or_a_file() -> None:
+    layer, x = layer_and_input()
+    keep_filters(layer.requires_grad_(False))
     with minimal_filtering("always"):
         want = layer(x)
+        assert layer._kept is not None
         for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
             assert again._kept is None
             assert again.keeps_filters
