@@ -86,11 +86,11 @@ def sample_image(
         raise ValueError(
             f"grid must be (1, h, w, 2) or ({batch}, h, w, 2) for image {tuple(image.shape)}; got {tuple(grid.shape)}."
         )
-    grid = grid.to(image.device)
-    # One part in 1e9 of slack: a pixel on the very edge must not fall outside by rounding.
+    # One part in 1e9 of slack: a pixel on the very edge must not fall outside by rounding. Found where the grid is, in
+    # float64, which not every device has.
     inside = (grid.abs() <= 1 + 1e-9).all(-1)[:, None].expand(batch, -1, -1, -1)
     half = image.dtype in (torch.float16, torch.bfloat16)
     working = image.float() if half else image
-    sampling = grid.to(working.dtype).expand(batch, -1, -1, -1)
+    sampling = grid.to(working.dtype).to(image.device).expand(batch, -1, -1, -1)
     warped = F.grid_sample(working, sampling, mode=mode, padding_mode="border", align_corners=False)
-    return warped.to(image.dtype), inside.to(image.dtype)
+    return warped.to(image.dtype), inside.to(image.device, image.dtype)

@@ -1,6 +1,9 @@
+from typing import Any
+
 import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gatedinpaint.warp import DegenerateControlPointsError, ThinPlateSpline, sample_image, warp_image
 
@@ -237,6 +240,25 @@ def test_warp_keeps_the_dtype(dtype: torch.dtype) -> None:
     warped, inside = warp_image(torch.rand(1, 3, 10, 10).to(dtype), ThinPlateSpline.fit(corners, corners))
     assert warped.dtype == inside.dtype == dtype
     assert warped.isfinite().all()
+
+
+class WithoutFloat64(TorchDispatchMode):
+    """ "meta" stands for a device that has no float64, such as Apple's GPU."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **kwargs or {})
+        if isinstance(result, torch.Tensor) and result.is_meta and result.dtype == torch.float64:
+            raise TypeError(f"no float64 on this device: {function}")
+        return result
+
+
+def test_an_image_is_warped_on_a_device_without_float64() -> None:
+    corners = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    spline = ThinPlateSpline.fit(corners, corners.flip(1))
+    with WithoutFloat64():
+        warped, inside = warp_image(torch.zeros(2, 3, 10, 10, device="meta"), spline, size=(5, 6))
+    assert (warped.shape, inside.shape) == ((2, 3, 5, 6), (2, 1, 5, 6))
+    assert {(y.device.type, y.dtype) for y in (warped, inside)} == {("meta", torch.float32)}
 
 
 def test_warp_refuses_what_is_not_an_image() -> None:
