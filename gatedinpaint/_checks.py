@@ -75,6 +75,17 @@ def check_size(size: tuple[int, int], *, name: str = "size") -> None:
         raise ValueError(f"{name} must be (height, width), each 1 or more; got {size}.")
 
 
+def has_values(tensor: Tensor) -> bool:
+    """Whether there are values to decide by: nothing is traced, compiled or transformed, and it is not on "meta"."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+        or tensor.is_meta
+        or type(tensor) is not Tensor
+    )
+
+
 def _check_pixels(tensor: Tensor, *, name: str) -> None:
     """``check_float`` for what may be a photo: turned into floats alone, its pixels would be 0…255."""
     if isinstance(tensor, Tensor) and tensor.dtype is not torch.bool:

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from gatedinpaint._checks import has_values
+
 
 def gated(feature: Tensor, gate: Tensor, activation: nn.Module | None, *, sigmoid: nn.Module, own: bool) -> Tensor:
     """The product, in one new map where nothing has to be kept for a gradient, instead of three.
@@ -48,10 +50,4 @@ def _is_in_place(activation: object) -> bool:
 
 def _is_watched(x: Tensor) -> bool:
     """Whether operations are being recorded or transformed, where a plain graph without writing in place is wanted."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-        or type(x) is not Tensor
-    )
+    return torch.autograd.forward_ad._current_level >= 0 or not has_values(x)

@@ -21,9 +21,9 @@ class ContextualAttention2d(nn.Module):
     patch of x that the position k stands for,
 
     .. math::
-        s(p, k) = \Big\langle P(p), \frac{P(k)}{\max(\lVert P(k) \rVert, 10^{-4})} \Big\rangle, \qquad
-        a(p, k) = m_k \operatorname{softmax}_k \big(\lambda\, m_k\, \bar s(p, k)\big), \qquad
-        y = \tfrac14 \operatorname{fold}_p \sum_k a(p, k)\, V(k).
+        s(p, k) &= \Big\langle P(p), \frac{P(k)}{\max(\lVert P(k) \rVert, 10^{-4})} \Big\rangle \\
+        a(p, k) &= m_k \operatorname{softmax}_k \big(\lambda\, m_k\, \bar s(p, k)\big) \\
+        y &= \tfrac14 \operatorname{fold}_p \sum_k a(p, k)\, V(k).
 
     m_k is 1 where the 3×3 patch of the mask around k holds no hole, else 0. Fusing, s̄, adds to a score those of the
     pair one step before and one step behind, s̄(p, k) = Σ s(p + i, k + i) for i = −1, 0, 1, once with the positions
@@ -33,8 +33,8 @@ class ContextualAttention2d(nn.Module):
     Memory: the scores are computed for as many rows of positions at a time as ``max_scores`` allows, at least one; to
     fuse them, two rows more are computed than kept. Such a block takes three to four times the memory of its scores;
     the rest, about twenty times the map, grows with the map and not with its square. With more than one block, the
-    backward pass computes the scores of each again instead of keeping them. While it is compiled or exported the layer
-    is one block, so that the map's size may stay open.
+    backward pass computes the scores of each again instead of keeping them, but not under ``torch.func``. While it is
+    compiled or exported the layer is one block, so that the map's size may stay open.
 
     Args:
         softmax_scale: λ, the sharpness of the choice.
@@ -118,9 +118,10 @@ class ContextualAttention2d(nn.Module):
         if rows >= height:
             return attend(0, height)
         blocks = [(first, min(first + rows, height)) for first in range(0, height, rows)]
-        if not torch.is_grad_enabled():
-            return torch.cat([attend(*block) for block in blocks], dim=1)
-        return torch.cat([checkpoint(attend, *block, use_reentrant=False) for block in blocks], dim=1)
+        # The transforms of torch.func know no checkpoints.
+        if torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
+            return torch.cat([checkpoint(attend, *block, use_reentrant=False) for block in blocks], dim=1)
+        return torch.cat([attend(*block) for block in blocks], dim=1)
 
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""

@@ -110,4 +110,5 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
 def _turn(vector: Tensor, direction: Tensor) -> None:
     """Point a unit vector in a direction; a direction of zero leaves it, so that it is never lost."""
     length = torch.linalg.vector_norm(direction)
-    vector.copy_(torch.where(length > 0, direction / length.clamp(min=_SMALLEST), vector))
+    # As out=, not copy_: torch.func.grad does not let a function change in place what it was not given.
+    torch.where(length > 0, direction / length.clamp(min=_SMALLEST), vector, out=vector)

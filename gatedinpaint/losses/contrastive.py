@@ -7,6 +7,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gatedinpaint._autocast import without_autocast
 from gatedinpaint._checks import check_float, check_same_shape
 from gatedinpaint.losses._ranks import gather_keys, world_size
 
@@ -62,7 +63,7 @@ def info_nce_loss(
     _check_embeddings(query, key, negatives)
     if not temperature >= _MINIMUM_TEMPERATURE:
         raise ValueError(f"temperature must be at least {_MINIMUM_TEMPERATURE:g}; got {temperature:g}.")
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query):
         dtypes = [vectors.dtype for vectors in (query, key, negatives) if vectors is not None]
         dtype = reduce(torch.promote_types, dtypes, torch.float32)
         queries, candidates = _unit(query.to(dtype)), _unit(key.to(dtype))

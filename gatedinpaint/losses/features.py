@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image
+from gatedinpaint._checks import check_image, has_values
 from gatedinpaint._conv2d import Conv2d, keep_filters
 from gatedinpaint._optional import require
 from gatedinpaint._weights_file import read_weights
@@ -35,7 +35,7 @@ class VGGFeatures(nn.Module):
 
     A tensor that needs no gradient is taken for a finished image and must lie in ``input_range``, give or take 5 % of
     its width. The output of a network in training may overshoot and is not checked; evaluated under ``no_grad`` it is,
-    so put the network into evaluation mode there, or clamp.
+    so put the network into evaluation mode there, or clamp. A graph that is compiled or exported checks no range.
 
     Inside, and in the features, memory is laid out as ``torch.channels_last``. Give :func:`feature_pass` all images of
     a step at once: this network costs more than most generators.
@@ -129,7 +129,7 @@ class VGGFeatures(nn.Module):
         check_image(image)
         if min(image.shape[2:]) < _MINIMUM_SIZE:
             raise ValueError(f"image must be at least {_MINIMUM_SIZE} pixels high and wide; got {tuple(image.shape)}.")
-        if not image.requires_grad:
+        if not image.requires_grad and has_values(image):
             _check_range(image, self.input_range)
         return ((image.to(self.mean.dtype) - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 

@@ -20,7 +20,9 @@ class FeaturePass(NamedTuple):
     """
 
     inputs: list[Features]
+    """For each input its feature maps, with gradient."""
     target: Features
+    """The feature maps of the target, without gradient."""
 
 
 def feature_pass(

@@ -1,8 +1,8 @@
 """Style loss: L1 between Gram matrices of feature maps."""
 
-import torch
 from torch import Tensor, nn
 
+from gatedinpaint._autocast import without_autocast
 from gatedinpaint._checks import check_image
 from gatedinpaint.losses._precision import at_least_float32
 from gatedinpaint.losses.features import Features, check_features
@@ -30,13 +30,14 @@ def gram_matrix(features: Tensor) -> Tensor:
         Johnson et al., ECCV 2016.
 
     Example:
+        >>> import torch
         >>> gram_matrix(torch.tensor([[[[1.0, 2.0]], [[0.0, 4.0]]]]))
         tensor([[[1.2500, 2.0000],
                  [2.0000, 4.0000]]])
     """
     check_image(features, name="features", channels=None)
     flat = at_least_float32(features).flatten(2)
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features):
         return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
 
 
@@ -63,6 +64,7 @@ def style_loss(input_features: Features, target_features: Features) -> Tensor:
         Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018, Eq. 4.
 
     Example:
+        >>> import torch
         >>> features = torch.nn.AvgPool2d(2)  # any module of your own will do; here one level
         >>> style_loss([features(torch.ones(1, 3, 8, 8))], [features(torch.zeros(1, 3, 8, 8))])
         tensor(0.3333)
@@ -78,6 +80,7 @@ class StyleLoss(nn.Module):
     """Module form of :func:`style_loss`.
 
     Example:
+        >>> import torch
         >>> StyleLoss()([torch.ones(1, 1, 4, 4)], [torch.zeros(1, 1, 4, 4)])
         tensor(1.)
     """

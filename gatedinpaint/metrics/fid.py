@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gatedinpaint._autocast import without_autocast
 from gatedinpaint._optional import require
 from gatedinpaint._weights_file import read_weights
 from gatedinpaint.metrics.frechet import FrechetDistance
@@ -64,7 +65,7 @@ class InceptionFeatures(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [−1, 1] → (B, 2048) float32."""
         net: Any = self.network
-        with torch.autocast(image.device.type, enabled=False):
+        with without_autocast(image):
             # To [0, 1] and back, as pytorch-fid does it: the rounding is then the same.
             x = F.interpolate((image.float() + 1) / 2, (_SIDE, _SIDE), mode="bilinear", align_corners=False) * 2 - 1
             x = net.Conv2d_2b_3x3(net.Conv2d_2a_3x3(net.Conv2d_1a_3x3(x)))

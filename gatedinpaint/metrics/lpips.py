@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image, check_same_shape
+from gatedinpaint._autocast import without_autocast
+from gatedinpaint._checks import check_image, check_same_shape, has_values
 from gatedinpaint._conv2d import Conv2d, keep_filters
 from gatedinpaint._optional import require
 from gatedinpaint.metrics._inputs import check_range
@@ -94,7 +95,7 @@ class LPIPS(nn.Module):
     def distance(self, input_features: Sequence[Tensor], target_features: Sequence[Tensor]) -> Tensor:
         """The distance (B,) of images whose :meth:`features` are there already."""
         levels = zip(self.weights, input_features, target_features, strict=True)
-        with torch.autocast(input_features[0].device.type, enabled=False):
+        with without_autocast(input_features[0]):
             return torch.stack([weigh((_unit(a) - _unit(b)).square()).mean((1, 2, 3)) for weigh, a, b in levels]).sum(0)
 
     def train(self, mode: bool = True) -> "LPIPS":
@@ -106,7 +107,7 @@ class LPIPS(nn.Module):
         return f"net={self.net!r}"
 
     def _features(self, image: Tensor) -> list[Tensor]:
-        with torch.autocast(image.device.type, enabled=False):
+        with without_autocast(image):
             return list(self.trunk(self.scaling(image).contiguous(memory_format=torch.channels_last)))
 
     def _checked(self, image: Tensor, name: str) -> Tensor:
@@ -117,7 +118,7 @@ class LPIPS(nn.Module):
                 f'{name} must be at least {smallest} pixels high and wide for net="{self.net}"; '
                 f"got {tuple(image.shape)}."
             )
-        if not image.requires_grad:
+        if not image.requires_grad and has_values(image):
             check_range(image, -1.0, 1.0, name=name)
         return image.float()
 

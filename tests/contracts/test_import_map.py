@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Each part of the package, and the other parts it may import. A part may always import itself.
 ALLOWED = {
+    "_autocast": set(),
     "_checks": set(),
     "_conv2d": {"_memory", "_minimal_filtering"},
     "_memory": set(),
@@ -25,9 +26,9 @@ ALLOWED = {
     "layers": {"_conv2d", "_checks", "_memory", "_optional"},
     "warp": {"_checks", "_optional"},
     "models": {"_conv2d", "layers", "masks", "_checks", "_optional", "_weights_file"},
-    "losses": {"_conv2d", "image", "_checks", "_optional", "_weights_file"},
+    "losses": {"_autocast", "_conv2d", "image", "_checks", "_optional", "_weights_file"},
     "faces": {"warp", "masks", "image", "_checks", "_optional"},
-    "metrics": {"_conv2d", "image", "masks", "_checks", "_optional", "_weights_file"},
+    "metrics": {"_autocast", "_conv2d", "image", "masks", "_checks", "_optional", "_weights_file"},
     "export": {"_checks", "_optional"},
     "__init__": {"layers", "models", "losses", "warp", "masks", "image"},
 }

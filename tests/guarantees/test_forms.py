@@ -15,8 +15,6 @@ from tests.guarantees.registry import SUBJECTS
 
 MODULES = [name for name, subject in SUBJECTS.items() if isinstance(subject.make(), nn.Module)]
 NETWORKS = [name for name in MODULES if SUBJECTS[name].make().state_dict()]
-# These read their image's values, to refuse those out of range: no graph can.
-TRACEABLE = [name for name in NETWORKS if name not in {"VGGFeatures", "LPIPS"}]
 PARAMETRIZED = {"spectral_norm", "SNPatchDiscriminator"}
 
 
@@ -74,7 +72,7 @@ def test_state_dict_goes_round_and_is_strict(name: str) -> None:
         other.load_state_dict(state | {first: torch.zeros(1, 1, 1, 1, 1)})
 
 
-@pytest.mark.parametrize("name", TRACEABLE)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_compiles_in_one_graph(name: str) -> None:
     module, arguments = called(name)
     torch._dynamo.reset()
@@ -83,7 +81,7 @@ def test_compiles_in_one_graph(name: str) -> None:
         assert_same(compiled(*arguments), module(*arguments), tolerance=1e-5)
 
 
-@pytest.mark.parametrize("name", TRACEABLE)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_exports(name: str) -> None:
     module, arguments = called(name)
     with torch.no_grad():

@@ -80,6 +80,8 @@ def test_blocks_do_not_change_result_or_gradient() -> None:
         y = ContextualAttention2d(max_scores=max_scores)(leaf, mask)
         (gradient,) = torch.autograd.grad(y.square().sum(), leaf)
         results.append((y.detach(), gradient))
+    by_function = torch.func.grad(lambda x: ContextualAttention2d(max_scores=20_000)(x, mask).square().sum())(x)
+    results.append((results[0][0], by_function))
     for y, gradient in results[1:]:
         torch.testing.assert_close(y, results[0][0], rtol=0, atol=1e-12)
         torch.testing.assert_close(gradient, results[0][1], rtol=0, atol=1e-11)
