@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 _GAP = 6
-_TITLE_HEIGHT = 24
+_TITLE_HEIGHT = 24  # at least; large pictures are shown smaller than they are, and their titles with them
 
 
 def picture_sheet(
@@ -22,7 +22,8 @@ def picture_sheet(
     pictures = [[_as_photo(picture) for picture in row] for row in rows]
     side = side or max(max(picture.shape[:2]) for row in pictures for picture in row)
     columns = max(len(row) for row in pictures)
-    top = _TITLE_HEIGHT if titles else _GAP
+    title_height = max(_TITLE_HEIGHT, side // 7)
+    top = title_height if titles else _GAP
     sheet = np.full((top + len(rows) * (side + _GAP), _GAP + columns * (side + _GAP), 3), 255, np.uint8)
     for y, row in enumerate(pictures):
         for x, picture in enumerate(row):
@@ -31,9 +32,10 @@ def picture_sheet(
             first = top + y * (side + _GAP) + (side - height) // 2, _GAP + x * (side + _GAP) + (side - width) // 2
             sheet[first[0] : first[0] + height, first[1] : first[1] + width] = fitted
     for x, title in enumerate(titles):
-        place = (_GAP + x * (side + _GAP), _TITLE_HEIGHT - 8)
-        scale = min(0.5, side / 2 / max(1, 9 * len(title)) * 1.1 + 0.15)
-        cv2.putText(sheet, title, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
+        place = (_GAP + x * (side + _GAP), title_height - title_height // 3)
+        scale = min(title_height / 48, side / 2 / max(1, 9 * len(title)) * 1.1 + 0.15)
+        thickness = 1 if scale < 0.8 else 2
+        cv2.putText(sheet, title, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), thickness, cv2.LINE_AA)
     return sheet
 
 

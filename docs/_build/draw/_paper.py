@@ -37,7 +37,7 @@ def sheet(rows: int, columns: int, *, height: float, **options: Any) -> tuple[pl
 
 
 def save(figure: plt.Figure, path: Path) -> None:
-    figure.savefig(path, dpi=DPI)
+    figure.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.05)  # a title may reach beyond the sheet
     plt.close(figure)
 
 

@@ -53,6 +53,8 @@ def _total_variation(folder: Path) -> None:
         ax.plot(clean, color=ORANGE, linewidth=1, label="truth")
         ax.plot(x.detach(), color=BLUE, label="minimum")
         ax.set_title(f"p={p}, weight {weight:g}", fontsize=8)
+        ax.set_xlabel("place in the signal, pixels")
+    axes[0, 0].set_ylabel("value")
     axes[0, 0].legend(fontsize=7, frameon=False)
     save(figure, folder / "loss-total-variation.png")
 
@@ -70,7 +72,7 @@ def _info_nce(folder: Path) -> None:
         axes[0, 0].plot(angles, losses, color=color, label=f"τ = {temperature}")
         push = (negatives @ _unit(torch.tensor([0.0])).T / temperature).flatten().softmax(0)
         axes[0, 1].plot([20, 60, 100, 140], push, "o-", color=color)
-    axes[0, 0].set(xlabel="angle between query and its key, degrees", ylabel="loss")
+    axes[0, 0].set(xlabel="angle between query and its key, degrees", ylabel="loss, nats")
     axes[0, 1].set(xlabel="angle between query and a negative, degrees", ylabel="share of the push")
     axes[0, 0].legend(fontsize=7, frameon=False)
     save(figure, folder / "loss-info-nce.png")

@@ -32,7 +32,7 @@ def _patch(ax: plt.Axes) -> None:
     rows = total.sum(1).nonzero().flatten()
     smooth = torch.nn.functional.avg_pool2d(total[None], 9, stride=1, padding=4)[0]
     ax.imshow(smooth, cmap="magma")
-    ax.set(xticks=range(0, 513, 128), yticks=range(0, 513, 128))
+    ax.set(xticks=range(0, 513, 128), yticks=range(0, 513, 128), xlabel="x, pixels", ylabel="y, pixels")
     for line in range(0, 513, 64):  # one score per cell
         ax.axhline(line, color="white", linewidth=0.3)
         ax.axvline(line, color="white", linewidth=0.3)
@@ -49,7 +49,7 @@ def _hinge(ax: plt.Axes) -> None:
     ax.plot(
         scores, [hinge_generator_loss(score[None]) for score in scores], "--", color=GREY, label="G, of a fake patch"
     )
-    ax.set(xlabel="score", title="hinge losses")
+    ax.set(xlabel="score", ylabel="loss", title="hinge losses")
     ax.title.set_fontsize(8)
     ax.legend(fontsize=6.5, frameon=False)
 
@@ -57,9 +57,9 @@ def _hinge(ax: plt.Axes) -> None:
 def _singular_values(ax: plt.Axes) -> None:
     convolution = SNPatchDiscriminator(8).eval().layers[4]
     weight = convolution.parametrizations.weight.original
-    for values, color, label in ((weight, ORANGE, "weight as stored"), (convolution.weight, BLUE, "weight in use")):
+    for values, color, label in ((weight, ORANGE, "as stored"), (convolution.weight, BLUE, "in use, normalised")):
         ax.plot(torch.linalg.svdvals(values.detach().flatten(1)), color=color, label=label)
     ax.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
-    ax.set(xlabel="index", ylim=(0, None), title="singular values of the third layer")
+    ax.set(xlabel="index", ylabel="singular value", ylim=(0, None), title="weight of the third layer")
     ax.title.set_fontsize(8)
     ax.legend(fontsize=6.5, frameon=False)

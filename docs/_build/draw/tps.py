@@ -20,7 +20,7 @@ def draw(folder: Path) -> None:
     gentle = source + torch.tensor([*4 * [[0.0, 0.0]], [-18.0, -6.0], [18.0, -6.0], [0.0, 24.0]])
     folding = source + torch.tensor([*4 * [[0.0, 0.0]], [48.0, 0.0], [-48.0, 0.0], [0.0, 24.0]])
 
-    figure, axes = sheet(1, 5, height=1.75)
+    figure, axes = sheet(1, 5, height=1.6)
     show(axes[0, 0], image, "image, target points")
     axes[0, 0].plot(*gentle.T, "o", color=ORANGE, markersize=3)
     for column, (name, target) in enumerate({"gentle": gentle, "folding": folding}.items()):
@@ -32,9 +32,10 @@ def draw(folder: Path) -> None:
         y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
         area = spline.jacobian(torch.stack([x, y], -1).reshape(-1, 2)).det().reshape(SIDE, SIDE)
         ax = axes[0, 2 + 2 * column]
-        show(ax, area, "det J" + (", folds inside the line" if area.min() <= 0 else ""), cmap="RdBu", vmin=-1, vmax=3)
+        bar = show(ax, area, "det J" + (", line: 0" if area.min() <= 0 else ""), cmap="RdBu", vmin=-1, vmax=3)
         if area.min() <= 0:
             ax.contour(area, levels=[0], colors="black", linewidths=0.8)
+    figure.colorbar(bar, ax=axes, pad=0.01, shrink=0.8, aspect=18, extend="both")
     save(figure, folder / "tps.png")
     _regularization(folder)
 
