@@ -79,7 +79,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
     except ImportError as error:
         print(f"no plot: {error}")
         return
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.subplots()
     markers = itertools.cycle("os^vDPX<>")
     for method, row in results["tables"][0]["methods"].items():
@@ -92,7 +92,9 @@ def plot(results: dict[str, Any], path: Path) -> None:
         )
     axes.legend(fontsize=8, frameon=False)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:.2g}")
     axes.set_xlabel("PSNR in the hole, dB (higher is better)")
     axes.set_ylabel("LPIPS, AlexNet (lower is better)")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=160)
