@@ -39,6 +39,8 @@ class MarkdownDocstrings(griffe.Extension):
             obj.docstring.value = to_markdown(obj.docstring.value)
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
+        _show_values(pkg, pkg)
+        _show_calls(pkg)
         _show_namesakes(pkg)
 
 
@@ -49,3 +51,52 @@ def _show_namesakes(module: griffe.Module) -> None:
             _show_namesakes(member)
             if module.imports.get(name) == f"{module.path}.{name}.{name}":
                 module.set_member(name, member.members[name])
+
+
+def _show_values(part: griffe.Module | griffe.Class, package: griffe.Module) -> None:
+    """Signatures name no constant that a reader cannot import: its value stands there, and the choices of a Literal."""
+    for member in part.members.values():
+        if isinstance(member, griffe.Module | griffe.Class):
+            _show_values(member, package)
+        elif isinstance(member, griffe.Function):
+            for parameter in member.parameters:
+                if str(parameter.default).startswith("_"):
+                    parameter.default = _value(parameter.default, package) or parameter.default
+                parameter.annotation = _choices(parameter.annotation, package)
+
+
+def _show_calls(module: griffe.Module) -> None:
+    """A class without a constructor of its own gets the signature that it is called with: none, or a tuple's fields."""
+    for member in module.members.values():
+        if isinstance(member, griffe.Module):
+            _show_calls(member)
+        elif isinstance(member, griffe.Class) and "__init__" not in member.members:
+            bases = {str(base).rpartition(".")[2] for base in member.bases}
+            if not bases & {"Module", "NamedTuple"}:
+                continue
+            kind = griffe.ParameterKind.positional_or_keyword
+            fields = member.attributes.values() if "NamedTuple" in bases else ()
+            parameters = [
+                griffe.Parameter(field.name, annotation=field.annotation, kind=kind, default=field.value)
+                for field in fields
+                if "property" not in field.labels
+            ]
+            own = griffe.Parameter("self", kind=kind)
+            member.set_member("__init__", griffe.Function("__init__", parameters=griffe.Parameters(own, *parameters)))
+
+
+def _value(name: Any, package: griffe.Module) -> Any:
+    """What a name of the package stands for, if it is a constant."""
+    if isinstance(name, griffe.ExprName) and name.canonical_path.startswith(f"{package.name}."):
+        constant = package.modules_collection[name.canonical_path]
+        return constant.value if constant.is_attribute else None
+    return None
+
+
+def _choices(annotation: Any, package: griffe.Module) -> Any:
+    """The annotation with ``Literal[...]`` in the place of its names."""
+    if isinstance(annotation, griffe.ExprBinOp):
+        left, right = (_choices(side, package) for side in (annotation.left, annotation.right))
+        return griffe.ExprBinOp(left, annotation.operator, right)
+    value = _value(annotation, package)
+    return value if str(value).startswith("Literal[") else annotation

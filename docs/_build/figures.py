@@ -6,6 +6,7 @@ quality benchmark are written from its JSON file.
 
 import hashlib
 import importlib.util
+import re
 import shutil
 import sys
 import tempfile
@@ -37,6 +38,11 @@ def on_pre_build(config: Any) -> None:
     shutil.copyfile(RESULTS / "speed.png", FIGURES / "speed.png")
     write_quality("quality")
     write_quality("quality-256", papers=False)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Called by mkdocs: every figure leads to itself in full size, which a phone does not show in the column."""
+    return re.sub(r'<img [^>]*src="([^"]*assets/generated/[^"]+)"[^>]*>', r'<a href="\1">\g<0></a>', html)
 
 
 def write_quality(name: str, *, papers: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import re
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -49,6 +50,25 @@ def test_what_is_wrong_with_a_site_is_seen(tmp_path: Path) -> None:
         "index.html: ../secret: no such file",
         "x.css: asks another server for url(https://a.test/y.css",
     ]
+
+
+def test_a_figure_leads_to_itself_in_full_size(site: Path) -> None:
+    figures = []
+    for page in site.rglob("*.html"):
+        for link, source in re.findall(r'(<a href="[^"]+">)?<img [^>]*src="([^"]+)"', page.read_text("utf-8")):
+            assert link == f'<a href="{source}">', page
+            figures.append(source)
+    assert len(figures) > 10
+
+
+def test_signatures_name_nothing_private(site: Path) -> None:
+    signatures = 0
+    for page in (site / "api").rglob("*.html"):
+        for signature in re.findall(r'class="doc-signature.*?</div>', page.read_text("utf-8"), re.DOTALL):
+            text = re.sub(r"<[^>]+>", "", signature)
+            assert not re.search(r"\b_[a-zA-Z]", text), text
+            signatures += 1
+    assert signatures > 100
 
 
 @pytest.fixture(scope="module")
