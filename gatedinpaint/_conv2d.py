@@ -192,6 +192,7 @@ def undo_layout(y: Tensor, x: Tensor, layer: nn.Module) -> Tensor:
     """y in plain layout if that is what ``torch.nn.Conv2d`` would have made of x: neither x nor its weight is other."""
     if torch.compiler.is_compiling() or not isinstance(layer, Conv2d):
         return y
-    parametrized: Any = layer
-    weight = parametrized.parametrizations.weight.original if is_parametrized(layer, "weight") else layer.weight
-    return y.contiguous() if x.is_contiguous() and weight.is_contiguous() else y
+    parts: Any = getattr(layer, "parametrizations", None)
+    # Weight normalisation computes a weight from two tensors.
+    stored = parts.weight.parameters(recurse=False) if is_parametrized(layer, "weight") else (layer.weight,)
+    return y.contiguous() if x.is_contiguous() and all(tensor.is_contiguous() for tensor in stored) else y

@@ -43,7 +43,8 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
             ``"xavier"`` and ``"orthogonal"`` to keep the variance of activations.
 
     Raises:
-        ValueError: an unknown method; with ``"kaiming"`` a :class:`GatedConv2d` whose convolution was replaced.
+        ValueError: an unknown method; a layer whose weight is not one parameter, as after pruning or ``weight_norm``;
+            with ``"kaiming"`` a :class:`GatedConv2d` whose convolution was replaced.
 
     Departs from the paper:
         Kaiming's σ keeps the variance of activations, but a gate multiplies them by σ(g), and E σ(g)² = 0.32 for the
@@ -70,10 +71,10 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
                     f"the filters of feature and gate cannot be told apart in {name or 'the layer'}: "
                     f"a {type(layer.conv).__name__} stands in the place of its convolution. Initialise it before."
                 )
-    for layer in module.modules():
-        if not isinstance(layer, _CONVOLUTIONS + _TRANSPOSED + (nn.Linear,)):
-            continue
-        for weight in _weights(layer):
+    layers = [layer for layer in module.modules() if isinstance(layer, _CONVOLUTIONS + _TRANSPOSED + (nn.Linear,))]
+    # All are looked up before one is changed.
+    for layer, weights in [(layer, _weights(layer)) for layer in layers]:
+        for weight in weights:
             if weight.is_meta:  # there is nothing to fill, and PyTorch would import its compiler, a second, to do so
                 continue
             if method == "kaiming":
@@ -120,4 +121,10 @@ def _feature_filters(layer: GatedConv2d) -> Tensor:
 def _underlying_weight(layer: nn.Module) -> nn.Parameter:
     """The parameter itself, where a parametrization computes the weight from it."""
     parameters = dict(layer.named_parameters())
-    return parameters["weight" if "weight" in parameters else "parametrizations.weight.original"]
+    for name in ("weight", "parametrizations.weight.original"):
+        if name in parameters:
+            return parameters[name]
+    raise ValueError(
+        f"the weight of a {type(layer).__name__} is computed from {', '.join(parameters)}, as after pruning or "
+        "weight_norm. Initialise the layer before."
+    )

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.flop_counter import FlopCounterMode
 
 from gatedinpaint import GatedConv2d, GatedUpsample2d, PartialConv2d, SPDResBlock, init_weights
@@ -169,6 +170,19 @@ def test_cost_of_the_gate(gate: str, weights: int) -> None:
     features = 18_432
     assert sum(p.numel() for p in layer.parameters()) == features + weights
     assert operations(layer, x) == 2 * 5 * 7 * (features + weights)
+
+
+@pytest.mark.parametrize("make", [GatedConv2d, GatedUpsample2d])
+def test_a_weight_that_weight_norm_computes(make: type[nn.Module]) -> None:
+    """It lies in two tensors, whose product starts as what it was."""
+    layer, x = make(4, 8, 3), torch.randn(2, 4, 9, 10)
+    expected = layer(x)
+    weight_norm(next(part for part in layer.modules() if isinstance(part, nn.Conv2d)))
+    found = layer(x)
+    torch.testing.assert_close(found, expected)
+    assert found.stride() == expected.stride()
+    found.sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
 
 
 @pytest.mark.parametrize("gate", ["full", *LIGHT])

@@ -1,6 +1,11 @@
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
+from torch.nn.utils.parametrizations import weight_norm
 
 from gatedinpaint import CoarseNet, GatedConv2d, SNPatchDiscriminator, SPDResBlock, init_weights
 
@@ -118,3 +123,15 @@ def test_a_gated_layer_whose_convolution_was_replaced() -> None:
         init_weights(network)
     assert torch.equal(network[0].conv[0].weight, before)
     init_weights(network, "normal")
+
+
+@pytest.mark.parametrize("change", [weight_norm, partial(prune.random_unstructured, name="weight", amount=0.5)])
+def test_a_weight_that_is_no_parameter_is_refused_before_anything_is_changed(
+    change: Callable[[nn.Module], None],
+) -> None:
+    network = nn.Sequential(nn.Linear(4, 4), GatedConv2d(4, 4, 3))
+    change(network[1].conv)
+    before = network[0].weight.clone()
+    with pytest.raises(ValueError, match="weight of a .*Conv2d is computed from .* Initialise the layer before"):
+        init_weights(network)
+    assert torch.equal(network[0].weight, before)
