@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image, check_mask
+from gatedinpaint.layers._gate import is_own
 from gatedinpaint.layers._geometry import checked_geometry
 
 
@@ -74,26 +75,36 @@ class PartialConv2d(nn.Module):
         self.geometry = checked_geometry(
             in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
+        self.in_channels = in_channels
         self.conv = nn.Conv2d(in_channels, out_channels, groups=groups, bias=bias, **self.geometry._asdict())
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, in_channels, H, W), mask (B, 1, H, W) → y (B, out_channels, H', W'), mask (B, 1, H', W')."""
-        check_image(x, name="x", channels=self.conv.in_channels)
+        check_image(x, name="x", channels=self.in_channels)
         check_mask(mask, x, image_name="x")
         self.geometry.check_size(x)
-        conv, hole = self.conv, mask > 0.5
-        stride, padding, dilation = conv.stride, self.geometry.padding, conv.dilation
-        y = F.conv2d(x.masked_fill(hole, 0), conv.weight, None, stride, padding, dilation, conv.groups)
+        hole = mask > 0.5
+        y, bias = self._sums(x.masked_fill(hole, 0))
         size = y.shape[2:]
         known = self._count(~hole, size)
         # Without padding every position covers as many pixels as the kernel has taps.
-        inside = self._count(torch.ones_like(hole[:1]), size) if padding else conv.kernel_size[0] ** 2
+        inside = self._count(torch.ones_like(hole[:1]), size) if self.geometry.padding else self.geometry.kernel_size**2
         seen = known > 0
         ratio = inside / known.to(torch.promote_types(y.dtype, torch.float32)).clamp(min=1) * seen
         y = y * ratio.to(y.dtype)  # scaled, and 0 where nothing was seen, in one pass over y
-        if conv.bias is not None:
-            y = y.addcmul_(conv.bias.to(y.dtype)[:, None, None], seen.to(y.dtype))
+        if bias is not None:
+            y = y.addcmul_(bias.to(y.dtype)[:, None, None], seen.to(y.dtype))
         return y, (~seen).to(mask.dtype)
+
+    def _sums(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """W * x without the bias, and the bias."""
+        conv = self.conv
+        if is_own(conv, nn.Conv2d):
+            weight, bias = conv.weight, conv.bias
+            return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation, conv.groups), bias
+        # A call does more than the weight says: there is a hook, as after pruning, or an adapter around the layer.
+        y, bias = conv(x), getattr(conv, "bias", None)
+        return (y if bias is None else y - bias.to(y.dtype)[:, None, None]), bias
 
     def _count(self, pixels: Tensor, size: torch.Size) -> Tensor:
         """How many of the marked pixels (B, 1, H, W) each position of the kernel covers: (B, 1, H', W') in float32."""

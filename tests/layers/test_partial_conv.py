@@ -2,6 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import binary_erosion
+from torch import nn
+from torch.nn.utils import prune
 
 from gatedinpaint import PartialConv2d
 
@@ -191,3 +193,25 @@ def test_infinite_results_stay_out_of_the_hole() -> None:
     y, smaller = layer(x, mask.float())
     assert y.isinf().any()
     assert not y[smaller.expand_as(y) > 0.5].any()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_what_is_hooked_on_the_convolution_or_put_around_it_counts(bias: bool) -> None:
+    layer, (x, mask) = PartialConv2d(3, 4, 3, bias=bias), (torch.randn(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))
+    mask[..., 2:6, 2:6] = 1
+    prune.l1_unstructured(layer.conv, "weight", 0.5)
+    for _ in range(2):  # steps: the hook computes the pruned weight anew before each
+        layer(x, mask)[0].square().sum().backward()
+        with torch.no_grad():
+            layer.conv.weight_orig -= 0.1 * layer.conv.weight_orig.grad
+    plain = PartialConv2d(3, 4, 3, bias=bias)
+    plain.load_state_dict({key: value for key, value in layer.state_dict().items() if key == "conv.bias"}, strict=False)
+    with torch.no_grad():
+        plain.conv.weight.copy_(layer.conv.weight_orig * layer.conv.weight_mask)
+    torch.testing.assert_close(layer(x, mask), plain(x, mask))
+
+    around = PartialConv2d(3, 4, 3, bias=bias)
+    around.load_state_dict(plain.state_dict())
+    around.conv = nn.Sequential(around.conv)  # as an adapter does; those show the bias of what they hold
+    around.conv.bias = around.conv[0].bias
+    torch.testing.assert_close(around(x, mask), plain(x, mask))
