@@ -22,6 +22,8 @@ POLICY = (
     "img-src 'self' blob: data:; font-src 'self' data:; connect-src 'self' blob: data:; worker-src 'self' blob:; "
     "frame-ancestors 'self'; form-action 'self'; base-uri 'self'"
 )
+# What the page sends to gradio. Other routes of it store what they get.
+GRADIO_TAKES = ("/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
 HEADERS = {
     "content-security-policy": POLICY,
     "referrer-policy": "no-referrer",
@@ -31,7 +33,7 @@ HEADERS = {
 
 
 class Guard:
-    """Headers on every answer, no way to gradio's own upload, which stores what it gets, and none for other sites.
+    """Headers on every answer, no way to what gradio would store, such as its own upload, and none for other sites.
 
     A page of another site that is open in the same browser could send photos too, and take up the room for them.
     """
@@ -43,7 +45,7 @@ class Guard:
         """Pass a request on."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        if scope["path"].rstrip("/").endswith(("/gradio_api/upload", "/gradio_api/component_server")):
+        if _would_be_stored(scope["method"], scope["path"].rstrip("/")):
             return await PlainTextResponse("nothing is stored here", 404)(scope, receive, send)
         if scope["method"] == "POST" and _is_foreign(Headers(scope=scope)):
             return await PlainTextResponse("this page takes nothing from other sites", 403)(scope, receive, send)
@@ -56,6 +58,12 @@ class Guard:
             await send(message)
 
         return await self.app(scope, receive, guarded)
+
+
+def _would_be_stored(method: str, path: str) -> bool:
+    if method == "POST":
+        return "/gradio_api/" in path and not path.endswith(GRADIO_TAKES)
+    return path.endswith("/gradio_api/deep_link")
 
 
 def _is_foreign(headers: Headers) -> bool:

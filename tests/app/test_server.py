@@ -1,4 +1,7 @@
+import urllib.error
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,10 +77,21 @@ def test_every_answer_forbids_other_servers(client: TestClient) -> None:
         assert "default-src 'self'" in policy and "http" not in policy and "*" not in policy
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/upload/", "/gradio_api/component_server"])
+@pytest.mark.parametrize("path", ["upload", "upload/", "component_server", "process_recording", "vibe-edit"])
 def test_what_gradio_would_store_does_not_reach_it(client: TestClient, path: str) -> None:
-    answer = client.post(path, files={"files": b"a photo"})
+    answer = client.post(f"/gradio_api/{path}", files={"files": b"a photo"})
     assert answer.status_code == 404 and answer.text == "nothing is stored here"
+    assert client.get("/gradio_api/deep_link?session_hash=any").text == "nothing is stored here"
+
+
+@pytest.mark.parametrize("path", ["upload", "process_recording"])
+def test_the_running_page_stores_no_file_that_is_sent_past_it(page: Any, path: str) -> None:
+    part = '--b\r\nContent-Disposition: form-data; name="{}"; filename="a.mp4"\r\n\r\nx\r\n'
+    body = (part.format("video") + part.format("files") + "--b--\r\n").encode()
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(urllib.request.Request(f"{page.url}/gradio_api/{path}", body, kind), timeout=60)
+    assert [path for path in page.home.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(
