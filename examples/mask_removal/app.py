@@ -48,10 +48,17 @@ def make_app(tickets: "Tickets | None" = None) -> "FastAPI":
 
     tickets = Tickets() if tickets is None else tickets
     page = make_page(Work(tickets, load_default(), FaceLandmarker(max_faces=20, least=LEAST)))
-    # The reader's own fonts, and white on a green dark enough to be read.
+    # The reader's own fonts, white on a green dark enough to be read, and edges and a label that can be seen.
     fonts, mono = ["system-ui", "Segoe UI", "Roboto", "sans-serif"], ["ui-monospace", "monospace"]
     theme = gr.themes.Soft(primary_hue="teal", neutral_hue="slate", font=fonts, font_mono=mono).set(
-        button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800"
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        block_title_background_fill="none",
+        block_title_background_fill_dark="none",
+        block_title_padding="0",
+        block_title_text_color="*body_text_color",
     )
     return gr.mount_gradio_app(
         make_server(tickets),

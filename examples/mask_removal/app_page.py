@@ -1,7 +1,6 @@
 """The web page itself: gradio lays it out, and keeps the queue of those who wait."""
 
 import dataclasses
-import html
 import sys
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -31,26 +30,29 @@ HEAD += '<script src="page/page.js" defer></script>'
 
 
 class Work:
-    """The function behind the buttons: tickets in, a sentence and tickets out."""
+    """The function behind the buttons: tickets in, a sentence and tickets out, with the number of the order."""
 
     def __init__(self, tickets: Tickets, generator: InpaintGenerator, landmarker: Landmarker) -> None:
         self.tickets, self.generator, self.landmarker = tickets, generator, landmarker
 
-    def __call__(self, order: dict[str, Any] | None, faces: Literal["masked"] | int) -> tuple[str, dict[str, Any]]:
+    def __call__(self, order: dict[str, Any] | None, faces: Literal["masked"] | int) -> dict[str, Any]:
         """Do what the page ordered; whatever goes wrong is a sentence on it, never a traceback."""
+        order = order or {}
+        return {"turn": order.get("turn"), **self._reply(order, faces)}
+
+    def _reply(self, order: dict[str, Any], faces: Literal["masked"] | int) -> dict[str, Any]:
         try:
-            order = order or {}
             if problem := order.get("problem"):
                 raise ValueError(str(problem))
-            done = self._done(order, faces)
-            return sentence(done.message, good=bool(done.result)), self._with_tickets(done)
+            return self._with_tickets(self._done(order, faces))
         except (ValueError, ImportError, TooManyError, cv2.error) as error:
-            return sentence(" ".join(str(error).split())), {}
+            text = " ".join(str(error).split())
+            return {"message": text[:1].upper() + text[1:]}
         except MemoryError:
-            return sentence("There is not enough memory for a photo of this size. Shrink it first."), {}
+            return {"message": "There is not enough memory for a photo of this size. Shrink it first."}
         except Exception as error:
             print(f"app: {type(error).__name__} at {_place(error)}", file=sys.stderr)  # nothing of what was sent
-            return sentence("Something went wrong here, not with your photo. Nothing was stored; try again."), {}
+            return {"message": "Something went wrong here, not with your photo. Nothing was stored; try again."}
 
     def _done(self, order: dict[str, Any], faces: Literal["masked"] | int) -> Answer:
         data = {name: self.tickets.take(str(order.get(name))) for name in ("photo", "reference", "hole")}
@@ -74,12 +76,6 @@ class Work:
         return parts
 
 
-def sentence(text: str, *, good: bool = False) -> str:
-    """A line under the button."""
-    text = text[:1].upper() + text[1:]
-    return f'<p role="{"status" if good else "alert"}" class="{"good" if good else "bad"}">{html.escape(text)}</p>'
-
-
 def make_page(work: Work) -> gr.Blocks:
     """The page over ``work``; one order is worked on at a time, the others wait in the order in which they came."""
     parts = {path.stem: path.read_text(encoding="utf-8") for path in _STATIC.glob("*.html")}
@@ -91,7 +87,7 @@ def make_page(work: Work) -> gr.Blocks:
         with gr.Row(elem_id="orders", equal_height=True):
             faces = gr.Dropdown(_PEOPLE, value="masked", label="Whose face mask", interactive=True, filterable=False)
             take_off = gr.Button("Take the face mask off", variant="primary", elem_id="take-off")
-        status = gr.HTML(elem_id="status", js_on_load=None, apply_default_css=False)
+        status = gr.HTML(parts["status"], elem_id="status", js_on_load=None, apply_default_css=False)
         gr.HTML(parts["result"], js_on_load=None, apply_default_css=False)
         gr.HTML(parts["hole"], js_on_load=None, apply_default_css=False)
         fill = gr.Button("Fill the corrected hole", elem_id="fill")
@@ -102,9 +98,9 @@ def make_page(work: Work) -> gr.Blocks:
             asked = button.click(
                 work,
                 [order, faces],
-                [status, reply],
+                [reply],
                 js=f"async (order, faces) => [await window.page.order({with_hole}), faces]",
-                trigger_mode="once",
+                trigger_mode="multiple",  # page.js lets nobody order twice, but again after they called one off
                 concurrency_id="work",
                 concurrency_limit=1,
                 show_progress="full",
@@ -112,6 +108,7 @@ def make_page(work: Work) -> gr.Blocks:
                 api_visibility="private",
             )
             asked.then(None, [reply], None, js="(reply) => { window.page.show(reply); }")
+            asked.failure(None, None, None, js="() => { window.page.fail(); }")
     page.queue(max_size=MOST_WAITING, api_open=False)
     return page
 

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from skimage.data import astronaut
 
 from gatedinpaint import write_photo
 from gatedinpaint.faces import FaceLandmarker, draw_face_mask
+from tests.app.tab import Tab
 from tests.image.test_files import png_of_size
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,3 +107,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     assert "writes /dev/null" in notes and set(notes[start:]) <= {"writes /dev/null"}  # no file, once it serves
     left = [path for path in home.rglob("*") if path.is_file() or path.name.startswith("mask-removal")]
     assert left == []  # the server's own folder has gone as well
+
+
+@pytest.fixture
+def tab(browser: Any, page: Any) -> Iterator[Tab]:
+    opened = Tab(browser, page.url)
+    yield opened
+    opened.context.close()

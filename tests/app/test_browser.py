@@ -1,8 +1,5 @@
-"""The page in a real browser, as somebody would use it, rightly and wrongly."""
+"""The page in a real browser, as somebody would use it."""
 
-import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,89 +9,9 @@ import pytest
 from examples.mask_removal.pipeline import load_default, remove_mask
 from gatedinpaint import read_photo
 from gatedinpaint.faces import FaceLandmarker
+from tests.app.tab import Tab
 
 pytestmark = pytest.mark.browser
-
-
-class Tab:
-    """One tab with the page, and all that it asked of any server or wrote to its console."""
-
-    def __init__(self, browser: Any, url: str, *, width: int = 1280, height: int = 900, **options: Any) -> None:
-        self.context = browser.new_context(
-            viewport={"width": width, "height": height}, accept_downloads=True, **options
-        )
-        self.tab = self.context.new_page()
-        self.url, self.requests, self.errors = url, [], []
-        self.tab.set_default_timeout(20_000)
-        self.tab.on("request", lambda request: self.requests.append(request.url))
-        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.tab.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
-        self.tab.goto(url)
-        self.tab.wait_for_selector("#take-off")
-        self.tab.wait_for_function("window.page && window.brush")
-
-    def choose(self, photo: Path, role: str = "photo") -> None:
-        self.tab.set_input_files(f'.drop[data-role="{role}"] input', photo)
-        self.tab.wait_for_selector(f'.drop[data-role="{role}"].filled')
-
-    def take_off(self) -> str:
-        """Press the button; the sentence that comes."""
-        return self._press("#take-off")
-
-    def fill(self) -> str:
-        return self._press("#fill")
-
-    def _press(self, button: str) -> str:
-        answers = int(self.tab.evaluate("Number(document.body.dataset.answers || 0)"))
-        self.tab.click(button)
-        self.tab.wait_for_function(f"document.body.dataset.answers === '{answers + 1}'")
-        return str(self.tab.inner_text("#status p"))
-
-    def shows(self, what: str) -> bool:
-        return bool(self.tab.is_visible(what))
-
-    def wait_for_result(self) -> None:
-        self.tab.wait_for_selector("body.has-result #download[href]")
-
-    def download(self, folder: Path) -> tuple[str, np.ndarray]:
-        with self.tab.expect_download() as download:
-            self.tab.click("#download")
-        path = folder / download.value.suggested_filename
-        download.value.save_as(path)
-        return path.name, read_photo(path)
-
-    def draw(self, start: tuple[float, float], end: tuple[float, float], *, size: int = 60) -> None:
-        """A stroke on the canvas, between places given as shares of its width and height."""
-        self.tab.locator("#brush-size").fill(str(size))
-        canvas = self.tab.locator("#canvas")
-        canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
-        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
-        self.tab.mouse.move(*places[0])
-        self.tab.mouse.down()
-        self.tab.mouse.move(*places[1], steps=8)
-        self.tab.mouse.up()
-
-    def holes(self) -> int:
-        """How many pixels of the canvas are in the hole."""
-        return int(
-            self.tab.evaluate(
-                "window.brush.picture().then((blob) => blob && createImageBitmap(blob)).then((picture) => {"
-                "if (!picture) return 0; const c = new OffscreenCanvas(picture.width, picture.height).getContext('2d');"
-                "c.drawImage(picture, 0, 0); const d = c.getImageData(0, 0, picture.width, picture.height).data;"
-                "let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i] > 127; return n; })"
-            )
-        )
-
-    def outside(self) -> list[str]:
-        return [url for url in self.requests if not re.match(rf"{re.escape(self.url)}/|blob:{self.url}|data:", url)]
-
-
-@pytest.fixture
-def tab(browser: Any, page: Any) -> Iterator[Tab]:
-    opened = Tab(browser, page.url)
-    yield opened
-    opened.context.close()
 
 
 def test_with_and_without_a_reference(
@@ -182,99 +99,31 @@ def test_a_face_without_a_face_mask_can_be_painted(tab: Tab, photos: Path, tmp_p
     assert 500 < (result != read_photo(photos / "bare.png")).any(-1).sum() < 20_000
 
 
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("text.jpg", "text.jpg: cannot be read as a photo"),
-        ("heavy.jpg", "heavy.jpg has 31 MB; at most 30 MB are taken"),
-        ("wide.png", "wide.png: too many pixels; at most 50 megapixels are read"),
-    ],
-)
-@pytest.mark.parametrize("role", ["photo", "reference"])
-def test_what_is_no_photo_gets_a_sentence_at_once(tab: Tab, photos: Path, role: str, name: str, sentence: str) -> None:
-    tab.tab.set_input_files(f'.drop[data-role="{role}"] input', photos / name)
-    note = tab.tab.locator(f'.drop[data-role="{role}"] .note', has_text=sentence)
-    note.wait_for()
-    tab.choose(photos / "tall.tif", role)  # and the next one is taken, of a format that browsers do not show
-    assert not note.is_visible()
-
-
-def test_no_photo_and_no_face_get_a_sentence(tab: Tab, photos: Path) -> None:
-    assert tab.take_off() == "Choose a photo first."
-    tab.choose(photos / "wall.png")
-    assert tab.take_off().startswith("No face found in the photo")
-    tab.choose(photos / "masked.png")
-    tab.choose(photos / "wall.png", "reference")
-    assert tab.take_off().startswith("No face found in the reference")
-    assert not tab.shows("#result") and tab.errors == []
-    tab.choose(photos / "masked.png", "reference")
-    assert tab.take_off().startswith("Reference must show the face without a face mask; got one that covers")
-    assert not tab.shows("#result") and tab.errors == []
-    tab.choose(photos / "reference.jpg", "reference")
-    tab.take_off()
-    assert tab.shows("#result")
-    tab.choose(photos / "wall.png", "reference")
-    assert tab.take_off().startswith("No face found in the reference")
-    assert not tab.shows("#result")  # the earlier one would pass for this one's
-
-
-def test_a_double_click_is_one_order(tab: Tab, photos: Path) -> None:
-    tab.choose(photos / "masked.png")
-    tab.tab.dblclick("#take-off")
-    tab.tab.wait_for_function("document.body.dataset.answers === '1'")
-    tab.tab.wait_for_timeout(4000)  # longer than a second answer would take
-    assert tab.tab.evaluate("document.body.dataset.answers") == "1"
-    assert tab.shows("#result") and tab.take_off().startswith("Done in")
-
-
-def test_a_new_photo_clears_what_was_shown(tab: Tab, photos: Path) -> None:
-    tab.choose(photos / "masked.png")
-    tab.take_off()
-    tab.wait_for_result()
-    tab.choose(photos / "wall.png")
-    assert not tab.shows("#result") and not tab.shows("#hole") and not tab.shows("#status p")
-    tab.tab.click('.drop[data-role="photo"] .clear')
-    assert tab.take_off() == "Choose a photo first."
-
-
-def test_an_answer_for_an_earlier_photo_is_not_shown(tab: Tab, page: Any, photos: Path) -> None:
-    tab.choose(photos / "masked.png")
-    tab.tab.evaluate("document.querySelector('#take-off').click()")
+def test_a_photo_is_dropped_and_pasted(tab: Tab, photos: Path) -> None:
+    give = """([kind, place, data]) => {
+      const transfer = new DataTransfer(), bytes = Uint8Array.from(data);
+      transfer.items.add(new File([bytes], "given.png", { type: "image/png" }));
+      const options = { bubbles: true, cancelable: true };
+      const event = kind === "paste" ? new ClipboardEvent(kind, { ...options, clipboardData: transfer })
+        : new DragEvent(kind, { ...options, dataTransfer: transfer });
+      return document.querySelector(place).dispatchEvent(event);
+    }"""
+    data, first, second = list((photos / "wall.png").read_bytes()), '[data-role="photo"]', '[data-role="reference"]'
+    assert tab.tab.evaluate(give, ["drop", "#top", data]) is False  # the browser does not open it in place of the page
     tab.tab.wait_for_timeout(300)
-    tab.choose(photos / "wall.png")
-    tab.tab.wait_for_selector("#status p")
-    tab.tab.wait_for_timeout(500)
-    assert not tab.shows("#result") and not tab.shows("#hole")
-
-
-def test_a_tab_that_is_left_takes_back_what_waits(tab: Tab, photos: Path) -> None:
-    tab.choose(photos / "masked.png")
-    # A request of a page that goes is not reported: what the page hands to the browser is kept instead.
-    tab.tab.evaluate("navigator.sendBeacon = (url, data) => Boolean((localStorage.sent = `${url} ${data}`))")
-    with tab.tab.expect_response("**/put"):
-        tab.tab.evaluate("document.querySelector('#take-off').click()")
-    tab.tab.wait_for_timeout(100)
-    tab.tab.goto("about:blank")
-    tab.tab.goto(tab.url)
-    address, tickets = tab.tab.evaluate("localStorage.sent").split(" ", 1)
-    assert address == "forget" and [len(ticket) for ticket in json.loads(tickets)] == [32]
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_it_fits_the_screen_and_takes_fingers(browser: Any, page: Any, photos: Path, width: int) -> None:
-    tab = Tab(browser, page.url, width=width, has_touch=width < 500)
-    tab.choose(photos / "masked.png")
-    tab.choose(photos / "reference.jpg", "reference")
-    tab.take_off()
-    tab.wait_for_result()
-    assert tab.tab.evaluate("document.documentElement.scrollWidth") <= width
-    if width < 500:  # a finger paints as well
-        found, canvas = tab.holes(), tab.tab.locator("#canvas")
-        canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
-        tab.tab.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4)
-        assert tab.holes() > found
-    tab.context.close()
+    assert tab.tab.locator(".drop.filled").count() == 0
+    tab.tab.evaluate(give, ["dragover", f"{second} label", data])
+    assert tab.tab.locator(".drop.over").get_attribute("data-role") == "reference"
+    tab.tab.evaluate(give, ["drop", f"{second} label", data])
+    tab.tab.wait_for_selector(f".drop.filled{second}")
+    assert tab.tab.locator(".drop.over").count() == 0
+    tab.tab.evaluate(give, ["paste", "body", data])
+    tab.tab.wait_for_selector(f".drop.filled{first}")
+    tab.tab.click(f"{second} .clear")
+    tab.tab.focus(f"{second} input")
+    tab.tab.evaluate(give, ["paste", f"{second} input", data])
+    tab.tab.wait_for_selector(f".drop.filled{second}")
+    assert tab.tab.get_by_alt_text("Chosen: given.png").count() == 2 and tab.errors == []
 
 
 def test_no_trace_on_disk_and_no_picture_in_the_queue(tab: Tab, page: Any, photos: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gatedinpaint import read_photo, write_photo
-from tests.app.test_browser import Tab
+from tests.app.tab import Tab
 
 USERS, SECONDS = 8, 60
 

@@ -40,6 +40,7 @@ window.brush = (() => {
   }
 
   function stroke(event) {
+    if (!event.isPrimary) return; // a second finger would drag the stroke over to itself
     const box = canvas().getBoundingClientRect();
     const scale = hole.width / box.width;
     const point = [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
@@ -58,7 +59,7 @@ window.brush = (() => {
   }
 
   document.addEventListener("pointerdown", (event) => {
-    if (event.target.id !== "canvas" || !hole || event.button !== 0) return;
+    if (event.target.id !== "canvas" || !hole || event.button !== 0 || !event.isPrimary) return;
     event.preventDefault();
     event.target.setPointerCapture(event.pointerId);
     steps = [...steps, copy(hole)].slice(-MOST_STEPS);
