@@ -74,4 +74,6 @@ def test_words_stand_out_from_what_is_behind_them(browser: Any, page: Any, schem
     tab.tab.wait_for_function(f"document.body.classList.contains('dark') === {str(scheme == 'dark').lower()}")
     for place in ("#top p", ".drop .invite", ".drop .invite b", "#orders span", "#orders input", "#take-off"):
         assert tab.tab.evaluate(CONTRAST, place) >= 4.5, place  # what WCAG asks of text at level AA
+    drawn = tab.tab.evaluate("getComputedStyle(document.querySelector('#hole input')).colorScheme")
+    assert drawn == ("dark" if scheme == "dark" else "normal")  # else a choice that is not taken looks taken
     tab.context.close()
