@@ -54,7 +54,7 @@ def write_quality(name: str, *, papers: bool = True) -> None:
     text = page(results, hashlib.sha256(WEIGHTS.read_bytes()).hexdigest(), papers=papers)
     if (plot := results.with_suffix(".png")).is_file():
         shutil.copyfile(plot, FIGURES / plot.name)
-        text += f"\n\n![PSNR in the hole and LPIPS of every method](assets/generated/{plot.name})\n"
+        text = f"![PSNR in the hole and LPIPS of every method](assets/generated/{plot.name})\n\n{text}"
     (FIGURES / f"{name}.txt").write_text(text, encoding="utf-8")
 
 
