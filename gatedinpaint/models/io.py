@@ -96,7 +96,7 @@ def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "
     Raises:
         FileNotFoundError: one of the two files is missing.
         ValueError: a damaged file, an unknown network, or weights that do not fit it (the message names the keys); no
-            name of a device, or of one that is not there.
+            name of a device, or of one that is not there or, as "meta", holds no values.
 
     Example:
         >>> folder = getfixture("tmp_path") / "discriminator"
@@ -148,6 +148,8 @@ def _device(device: torch.device | str) -> torch.device:
         place = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"device must name a device such as 'cpu' or 'cuda:0'; got {device!r}.") from error
+    if place.type == "meta":
+        raise ValueError("device must hold values, which 'meta' does not. Pass device='cpu'.")
     try:
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:  # the latter from a PyTorch without that kind of device

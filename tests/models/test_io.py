@@ -204,6 +204,8 @@ def test_an_absent_device_is_named_before_anything_is_read(tmp_path: Path) -> No
     (tmp_path / "config.json").write_text("damaged")
     with pytest.raises(ValueError, match=r"device 'cuda:99' is not available here: .*Pass device='cpu'"):
         load_model(tmp_path, device="cuda:99")
+    with pytest.raises(ValueError, match=r"device must hold values, which 'meta' does not. Pass device='cpu'"):
+        load_model(tmp_path, device="meta")
 
 
 @pytest.mark.parametrize(
