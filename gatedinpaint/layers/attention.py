@@ -21,7 +21,7 @@ class SelfAttention2d(nn.Module):
     :func:`torch.nn.functional.scaled_dot_product_attention` works through it block by block. On the CPU a function of
     our own does, when a gradient is wanted: it is faster. A second gradient does hold the matrix. It is there on the
     CPU in float32 and float64, and elsewhere under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``.
-    Neither has derivatives in forward mode (``torch.func.jvp``).
+    Derivatives in forward mode (``torch.func.jvp``) hold it too.
 
     Args:
         channels: channels of x and y.
@@ -106,6 +106,8 @@ _BLOCK = 2**19
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """value · softmax(keyᵀ · query), for query and key (B, D, N) and value (B, C, N)."""
+    if torch.autograd.forward_ad._current_level >= 0:  # for which no fused form has a rule
+        return value @ _weights(query, key).mT
     if _own_gradient(query, key, value):
         keep_freed_memory()
         attended: Tensor = _BlockwiseAttention.apply(query, key, value)

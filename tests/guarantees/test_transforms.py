@@ -10,8 +10,11 @@ from tests.guarantees.draw import Draw, changed, tensors, with_tensors
 from tests.guarantees.registry import SUBJECTS
 from tests.guarantees.test_forms import MODULES, NETWORKS, called
 
-# Of PyTorch's, for the operations that it maps one by one.
-pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
+# Of PyTorch's own: for the operations that it maps one by one, and when it loads its rules for forward mode.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:There is a performance drop"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning"),
+]
 
 LOSSES = [name for name in SUBJECTS if name.endswith("_loss")]
 ON_META = [*MODULES, *LOSSES, "composite", "dilate", "erode", "feather"]
@@ -59,3 +62,25 @@ def test_gradient_by_function_is_that_of_backward(name: str) -> None:
     torch.stack([result.square().mean() for result in tensors(twin(*arguments))]).sum().backward()
     torch.testing.assert_close(found, {key: p.grad for key, p in twin.named_parameters()}, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(dict(module.named_buffers()), dict(twin.named_buffers()))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_derivative_in_forward_mode_is_that_of_backward(name: str) -> None:
+    """Along one direction, of the sum of the results weighed at random."""
+    module, arguments = called(name)
+    leaves, places = tensors(arguments), SUBJECTS[name].receives_gradient
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(y.shape, generator=generator) for y in tensors(module(*arguments))]
+
+    def total(*inputs: Tensor) -> Tensor:
+        chosen = dict(zip(places, inputs, strict=True))
+        results = tensors(module(*with_tensors(arguments, [chosen.get(i, leaf) for i, leaf in enumerate(leaves)])))
+        return torch.stack([(y * w).sum() for y, w in zip(results, weights, strict=True)]).sum()
+
+    inputs = tuple(leaves[place] for place in places)
+    direction = tuple(torch.randn(x.shape, generator=generator) for x in inputs)
+    _, forward = torch.func.jvp(total, inputs, direction)
+    gradients = torch.func.grad(total, argnums=tuple(range(len(inputs))))(*inputs)
+    backward = torch.stack([(g * d).sum() for g, d in zip(gradients, direction, strict=True)]).sum()
+    # In float64 comes what PyTorch multiplied by a number of Python's.
+    torch.testing.assert_close(forward, backward, rtol=1e-3, atol=1e-3, check_dtype=False)
