@@ -96,9 +96,11 @@ def main(arguments: list[str] | None = None) -> int:
                 import uvicorn
 
                 server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-                print(
-                    f"Open http://{options.host}:{listening.getsockname()[1]} in a browser. Ctrl-C ends it.", flush=True
-                )
+                everywhere = options.host == "0.0.0.0"  # is listened on, but no address that every browser opens
+                host = "127.0.0.1" if everywhere else options.host
+                others = ", on other computers with this one's address" if everywhere else ""
+                port = listening.getsockname()[1]
+                print(f"Open http://{host}:{port} in a browser{others}. Ctrl-C ends it.", flush=True)
                 server.run(sockets=[listening])
         except (ImportError, ValueError, OSError) as error:
             print(f"app: {' '.join(str(error).split())}", file=sys.stderr)
