@@ -23,6 +23,8 @@ HOLES = "holes"
 _END_OF_TAR = bytes(1024)
 _PAUSES = (1.0, 4.0)
 """Seconds before the second and the third attempt to reach a server."""
+_LATER = (408, 429)
+"""Answers besides 5xx that say "try again": too slow, and too many requests, as of a whole cluster at once."""
 
 
 class DamagedSampleError(ValueError):
@@ -174,7 +176,7 @@ def fetch(url: str, *, start: int = 0, stop: int | None = None) -> bytes:
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code < 500 or pause is None:
+            if pause is None or (error.code < 500 and error.code not in _LATER):
                 raise OSError(f"{url}: {error.code} {error.reason}") from error
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             if pause is None:

@@ -140,6 +140,7 @@ class Ranges(SimpleHTTPRequestHandler):
     """A web server that sends parts of files, as object stores do and the standard library's does not."""
 
     failures = 0
+    failure = 503
     cuts = 0
 
     def do_GET(self) -> None:
@@ -151,7 +152,7 @@ class Ranges(SimpleHTTPRequestHandler):
             self.wfile.write(bytes(400))
         elif Ranges.failures:
             Ranges.failures -= 1
-            self.send_error(503)
+            self.send_error(Ranges.failure)
         elif wanted := self.headers["Range"]:
             self.send_part(wanted)
         else:
@@ -199,12 +200,18 @@ def test_a_set_at_a_url_is_the_same_set(sharded_set: Path) -> None:
         assert same(here[1:], list(batches(FaceDataset(url), batch_size=2, epoch=4, first=1, workers=1)))
 
 
-def test_a_server_may_fail_twice(sharded_set: Path, no_pauses: None) -> None:
+@pytest.mark.parametrize(
+    ("code", "reason"), [(503, "Service Unavailable"), (429, "Too Many Requests"), (408, "Request Timeout")]
+)
+def test_a_server_may_fail_twice(
+    code: int, reason: str, sharded_set: Path, no_pauses: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ranges, "failure", code)
     with served(sharded_set) as url:
         Ranges.failures = 2
         assert len(fetch(f"{url}/index.jsonl")) == (sharded_set / "index.jsonl").stat().st_size
         Ranges.failures = 3
-        with pytest.raises(OSError, match=f"^{url}/index.jsonl: 503 Service Unavailable$"):
+        with pytest.raises(OSError, match=f"^{url}/index.jsonl: {code} {reason}$"):
             fetch(f"{url}/index.jsonl")
         with pytest.raises(OSError, match="missing.jsonl: 404 "):
             fetch(f"{url}/missing.jsonl")
