@@ -164,6 +164,11 @@ class Config:
                 raise ValueError(f"weights.{name} must be 0 or more; got {weight}.")
         if not any(weights.values()):
             raise ValueError("weights are all 0: nothing to learn.")
+        if self.warmup_steps and not any(weight for name, weight in weights.items() if name != "adversarial"):
+            raise ValueError(
+                "weights.adversarial is the only weight that is not 0, and left out of the warm-up: nothing to learn "
+                f"there. Set warmup_steps to 0; got {self.warmup_steps}."
+            )
         if not self.epochs_constant + self.epochs_decay + self.steps_constant + self.steps_decay:
             raise ValueError("epochs_constant and epochs_decay are both 0, and so are the steps: nothing to train.")
 

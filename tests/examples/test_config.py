@@ -65,6 +65,10 @@ def test_bad_configurations() -> None:
         Config(weights=LossWeights(style=-1.0))
     with pytest.raises(ValueError, match="weights are all 0"):
         Config(weights=LossWeights(*[0.0] * 8))
+    only = LossWeights(0.1, *[0.0] * 7)
+    assert Config(weights=only).weights.adversarial == 0.1
+    with pytest.raises(ValueError, match="nothing to learn there. Set warmup_steps to 0; got 5"):
+        Config(weights=only, warmup_steps=5)
     with pytest.raises(ValueError, match="nothing to train"):
         Config(epochs_constant=0, epochs_decay=0)
 
