@@ -72,12 +72,21 @@ class Ranks:
         dist.all_gather_object(things, thing)
         return things
 
+    def largest(self, number: int) -> int:
+        """The largest of the ranks' numbers, on all of them; no rank goes on before all have called this."""
+        if self.world_size == 1:
+            return number
+        largest = torch.tensor(number, device=self.device)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
+
 
 @contextlib.contextmanager
 def ranks(device: str) -> Iterator[Ranks]:
     """Join the group that ``torchrun`` started, and leave it at the end; without ``torchrun`` there is one rank.
 
-    NCCL joins GPUs, each rank its own; gloo joins CPU processes.
+    NCCL joins GPUs, each rank its own; gloo joins CPU processes. With an error the group is not left: that is a
+    collective call in NCCL, and would wait for ranks that wait for this one, so that ``torchrun`` never saw it end.
 
     Raises:
         ValueError: the device cannot be used.
@@ -89,11 +98,19 @@ def ranks(device: str) -> Iterator[Ranks]:
         torch.cuda.set_device(place)
     if world_size > 1:
         _join("nccl" if place.type == "cuda" else "gloo", rank, world_size)
-    try:
-        yield Ranks(rank, world_size, place)
-    finally:
-        if world_size > 1:
-            dist.destroy_process_group()
+    yield Ranks(rank, world_size, place)
+    if world_size > 1:
+        dist.destroy_process_group()
+
+
+def is_alone(error: BaseException) -> bool:
+    """Whether an error is that of a collective call which another rank did not answer, because it has ended."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
+
+
+def own_name() -> str:
+    """``"rank 3: "`` at the beginning of what one of several ranks has to say; empty for one alone."""
+    return f"rank {os.environ['RANK']}: " if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
 
 
 @contextlib.contextmanager

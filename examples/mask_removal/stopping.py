@@ -31,7 +31,7 @@ class Stop:
 
     def asked(self) -> int:
         """The signal that reached any of the ranks, on all of them the same; 0 for none."""
-        heard = max(self.ranks.gather(self.number))
+        heard = self.ranks.largest(self.number)
         self.number = self.number or heard  # one that came meanwhile is for the next time
         return heard
 

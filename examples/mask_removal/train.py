@@ -43,11 +43,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from examples.mask_removal.agreement import agree
 from examples.mask_removal.arguments import Arguments, parse, write_config
 from examples.mask_removal.checkpoint import save_checkpoint
 from examples.mask_removal.config import PRESETS
 from examples.mask_removal.data import FaceDataset
-from examples.mask_removal.distributed import Ranks, ranks
+from examples.mask_removal.distributed import Ranks, is_alone, own_name, ranks
 from examples.mask_removal.feed import Feed
 from examples.mask_removal.first_generator import first_generator
 from examples.mask_removal.one_line import one_line
@@ -81,6 +82,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
         seed=config.seed,
         damaged_limit=config.damaged_limit,
     )
+    agree(config, training, ranks)
     feed = Feed(training, config, ranks, workers=arguments.workers)
     steps = total_steps(config, feed.steps_per_epoch)
     validation = Validation(arguments.data, config, ranks)
@@ -178,6 +180,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
                     if ranks.is_first:
                         save_checkpoint(run, state, keep=config.keep_checkpoints, best=best and best[0])
                     if stopped and step < steps:
+                        ranks.largest(0)  # torchrun ends the one that saves soon after another has gone
                         raise Stopped(stopped, step)
         if ranks.is_first:
             print(f"{run / GENERATOR_FOLDER}: trained for {steps} steps.")
@@ -205,10 +208,15 @@ def main(words: Sequence[str] | None = None) -> int:
         with ranks(arguments.device) as place:
             train(arguments, place)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        print(f"train: {one_line(error)}", file=sys.stderr)
+        print(f"train: {own_name()}{one_line(error)}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if not is_alone(error):
+            raise
+        print(f"train: {own_name()}another rank has ended; the cause is there: {one_line(error)}", file=sys.stderr)
         return 2
     except Stopped as stopped:
-        print(f"train: {stopped}", file=sys.stderr)
+        print(f"train: {own_name()}{stopped}", file=sys.stderr)
         return 128 + stopped.number
     except KeyboardInterrupt:
         print("train: interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
