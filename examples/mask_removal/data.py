@@ -1,6 +1,9 @@
 """A prepared training set → batches, the same on any number of ranks and loader processes, from any batch on."""
 
+import multiprocessing
 from collections.abc import Iterator
+from functools import partial
+from multiprocessing.synchronize import Event
 
 import cv2
 import numpy as np
@@ -56,6 +59,8 @@ def batches(
     places = _places(
         dataset, range(epoch, epoch + epochs), first, batch_size=batch_size, rank=rank, world_size=world_size
     )
+    context = multiprocessing.get_context("spawn") if workers else None
+    ended = context.Event() if context else None
     loader = DataLoader(
         _Draws(dataset),
         share,
@@ -64,13 +69,14 @@ def batches(
         collate_fn=_collate,
         # It draws a base seed when it is iterated: from a generator of its own, not from the global one.
         generator=torch.Generator().manual_seed(dataset.seed),
-        multiprocessing_context="spawn" if workers else None,
-        worker_init_fn=_begin,
+        multiprocessing_context=context,
+        worker_init_fn=partial(_begin, ended) if ended else None,
         pin_memory=pin_memory,
     )
     replaced = 0
     try:
-        for number, drawn in enumerate(loader, start=first):
+        loaded = iter(loader)
+        for number, drawn in enumerate(loaded, start=first):
             replaced = drawn.replaced + (replaced if number % length else 0)  # of this epoch
             dataset.damaged |= {id: why for id, why in drawn.damaged.items() if id not in dataset.damaged}
             if replaced > dataset.damaged_limit * share * length:
@@ -81,6 +87,9 @@ def batches(
         last = str(error).strip().splitlines()[-1]
         kind = ValueError if isinstance(error, ValueError) else OSError
         raise kind(last.removeprefix(f"{kind.__name__}: ")) from error
+    finally:
+        if ended:
+            ended.set()  # before ``loaded`` goes, and with it the processes
 
 
 class _Draws(Dataset[Drawn]):
@@ -112,7 +121,7 @@ def _collate(samples: list[Drawn]) -> Drawn:
     return Drawn(batch, damaged, sum(sample.replaced for sample in samples))
 
 
-def _begin(_: int) -> None:
-    leave_stopping_to_the_trainer()
+def _begin(ended: Event, _: int) -> None:
+    leave_stopping_to_the_trainer(ended)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -1,6 +1,7 @@
 """Ctrl-C, and the SIGTERM by which clusters take a machine back: the step is finished and saved, then the run ends."""
 
 import signal
+from multiprocessing.synchronize import Event
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -51,10 +52,18 @@ class Stop:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def leave_stopping_to_the_trainer() -> None:
-    """In a loader process, which gets the signals of its whole group: the batch that the trainer waits for is loaded.
+def leave_stopping_to_the_trainer(ended: Event) -> None:
+    """In a loader process, which gets the signals of its whole group, and some twice, from the cluster and from
+    ``torchrun``: the trainer, which would fall with it, gets its batches until it has ended, and then may end this.
 
-    The second SIGTERM comes from the trainer's own end, and counts.
+    Args:
+        ended: set by the trainer when it needs no more.
     """
+
+    def end(number: int, _: FrameType | None) -> None:
+        if ended.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL) and None)
+    signal.signal(signal.SIGTERM, end)

@@ -1,9 +1,11 @@
 """Ctrl-C and SIGTERM: the state of the step is saved, the exit code says why, and the run ends as if undisturbed."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from examples.mask_removal import stopping, train
 from examples.mask_removal.checkpoint import steps_of
+from examples.mask_removal.data import FaceDataset, batches
 from examples.mask_removal.distributed import Ranks, ranks
 from examples.mask_removal.run_lock import only_trainer
 from examples.mask_removal.stopping import Stop, Stopped
@@ -130,6 +133,42 @@ def test_one_rank_of_two_that_is_told_stops_both(training_set: Path, tmp_path: P
     finish(on_two_ranks(training_set, tmp_path / "cut", *words))
     finish(on_two_ranks(training_set, tmp_path / "whole", *words))
     assert_same(final(tmp_path / "cut"), final(tmp_path / "whole"))
+
+
+def loading(ended: Any, ready: Any) -> None:
+    """As a loader process that is in the middle of something."""
+    stopping.leave_stopping_to_the_trainer(ended)
+    ready.set()
+    time.sleep(100)
+
+
+def test_a_loader_process_ends_when_the_trainer_has_and_not_before() -> None:
+    """A cluster tells every process of a job, and ``torchrun`` then tells the groups of its ranks once more."""
+    context = multiprocessing.get_context("spawn")
+    ended, ready = context.Event(), context.Event()
+    process = context.Process(target=loading, args=(ended, ready))
+    process.start()
+    assert ready.wait(60)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        os.kill(process.pid, number)
+        process.join(0.2)
+        assert process.is_alive()
+    ended.set()
+    process.terminate()
+    process.join(20)
+    assert process.exitcode == -signal.SIGTERM
+
+
+def test_batches_come_after_signals_to_the_loader_process(training_set: Path) -> None:
+    loaded = batches(FaceDataset(training_set), batch_size=1, epoch=0, epochs=4, workers=1)
+    next(loaded)
+    (worker,) = multiprocessing.active_children()
+    for _ in range(2):
+        os.kill(worker.pid, signal.SIGTERM)
+        worker.join(0.2)
+    assert len(list(loaded)) == 19
+    worker.join(20)
+    assert worker.exitcode == 0  # by itself
 
 
 def test_two_trainers_in_one_folder(
