@@ -64,6 +64,20 @@ def test_parts_add_up_to_the_whole() -> None:
                 torch.testing.assert_close(term, results[0][1][name], rtol=1e-10, atol=1e-12, msg=name)
 
 
+def test_parts_of_the_discriminator_add_up_to_the_whole() -> None:
+    whole, results = batch(12), []
+    fake = torch.rand(12, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    for count in (1, 2, 3):
+        # In evaluation mode: in training each part moves the spectral norm's vectors on.
+        discriminator = networks().discriminator.eval()
+        parts = [Batch(*(x.chunk(count)[index] for x in whole)) for index in range(count)]
+        loss = discriminator_step(discriminator, optimizer(discriminator), parts, fake.chunk(count), CONFIG)
+        results.append((loss, gradients(discriminator)))
+    for loss, gradient in results[1:]:
+        torch.testing.assert_close(loss, results[0][0], rtol=1e-10, atol=0)
+        torch.testing.assert_close(gradient, results[0][1], rtol=1e-10, atol=1e-12)
+
+
 def test_the_generators_turn_leaves_no_gradient_in_the_discriminator() -> None:
     nets = networks()
     before = copy.deepcopy(nets.discriminator)

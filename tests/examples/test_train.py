@@ -3,6 +3,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,10 @@ from examples.mask_removal import train
 from examples.mask_removal.arguments import Arguments, parse, write_config
 from examples.mask_removal.config import Config, LossWeights, paper, small, smoke
 from examples.mask_removal.data import Batch, FaceDataset
-from examples.mask_removal.distributed import ranks
+from examples.mask_removal.distributed import Ranks, ranks
 from examples.mask_removal.random_state import seed_everything
-from examples.mask_removal.run_log import forget_after
+from examples.mask_removal.resume import Position
+from examples.mask_removal.run_log import RunLog, forget_after
 from examples.mask_removal.schedule import learning_rate_factor, total_steps
 from examples.mask_removal.steps import discriminator_loss, generator_terms, update_average
 from examples.mask_removal.twin import Twin, split_twins, with_twins
@@ -358,3 +360,38 @@ def test_the_log_shows_what_the_discriminator_learnt_last(training_set: Path, tm
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
     assert all(line["discriminator"] > 0 for line in lines)
+
+
+def test_the_adversarial_term_joins_after_the_warm_up(training_set: Path, tmp_path: Path) -> None:
+    run(training_set, tmp_path / "run", replace(smoke(), warmup_steps=2))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["adversarial"]] == [3, 4]
+    assert [line["step"] for line in lines if line["discriminator"]] == [3, 4]
+
+
+def test_a_step_that_was_not_taken_does_not_move_the_average(
+    training_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, decays = iter([True, False, True, False]), []
+    step, average = train.generator_step, train.update_average
+
+    def generator_step(*arguments: Any, **options: Any) -> tuple[dict[str, Tensor], bool]:
+        return step(*arguments, **options)[0], next(taken)
+
+    def update(network: nn.Module, weights: list[Tensor], decay: float) -> None:
+        decays.append(decay)
+        average(network, weights, decay)
+
+    monkeypatch.setattr(train, "generator_step", generator_step)
+    monkeypatch.setattr(train, "update_average", update)
+    run(training_set, tmp_path / "run", replace(smoke(), ema_decay=0.2))
+    assert decays == [1 / 10, 0.2]  # of the steps 0 and 2: (1 + step) / (10 + step), at most what is asked for
+
+
+def test_images_are_counted_over_all_ranks_and_without_twins(tmp_path: Path) -> None:
+    for contrastive, images in ((1.0, 4), (0.0, 8)):
+        config = replace(smoke(), weights=LossWeights(contrastive=contrastive))
+        with RunLog(tmp_path, Position(), 10, config, Ranks(1, 2, torch.device("cpu")), {}) as log:
+            log.count([batch(2), batch(2)])
+            assert log.images == images
+    assert list(tmp_path.iterdir()) == []  # the first rank writes
