@@ -1,5 +1,6 @@
 """A prepared training set → batches, the same on any number of ranks and loader processes, from any batch on."""
 
+import contextlib
 import multiprocessing
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from examples.mask_removal.face_dataset import Batch, Drawn, FaceDataset, too_many
-from examples.mask_removal.stopping import leave_stopping_to_the_trainer
+from examples.mask_removal.stopping import interrupts_held_back, leave_stopping_to_the_trainer
 
 __all__ = ["Batch", "FaceDataset", "batches"]
 
@@ -75,7 +76,8 @@ def batches(
     )
     replaced = 0
     try:
-        loaded = iter(loader)
+        with interrupts_held_back() if workers else contextlib.nullcontext():
+            loaded = iter(loader)  # starts the loader processes
         for number, drawn in enumerate(loaded, start=first):
             replaced = drawn.replaced + (replaced if number % length else 0)  # of this epoch
             dataset.damaged |= {id: why for id, why in drawn.damaged.items() if id not in dataset.damaged}

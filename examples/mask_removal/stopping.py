@@ -1,6 +1,9 @@
 """Ctrl-C, and the SIGTERM by which clusters take a machine back: the step is finished and saved, then the run ends."""
 
+import contextlib
 import signal
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.synchronize import Event
 from types import FrameType, TracebackType
 from typing import Self
@@ -50,6 +53,20 @@ class Stop:
         self.number = number
         if self.ranks.world_size == 1:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """A process started within never hears Ctrl-C, from its birth on; this one hears it when the context ends.
+
+    A loader process imports for seconds before it can call ``leave_stopping_to_the_trainer``.
+    """
+    resource_tracker.ensure_running()  # whose start, which is that of the first process, would let the signal through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_stopping_to_the_trainer(ended: Event) -> None:

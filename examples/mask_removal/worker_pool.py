@@ -1,16 +1,15 @@
 """Photos worked on in several processes, with an error that names the photo a process died of."""
 
-import contextlib
 import itertools
 import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from examples.mask_removal.photo_sources import SourcePhoto
+from examples.mask_removal.stopping import interrupts_held_back
 
 Result = TypeVar("Result")
 
@@ -27,8 +26,9 @@ def in_processes(
     waiting: dict[Future[Result], SourcePhoto] = {}
     remaining = iter(items)
     try:
-        with _interrupts_ignored():  # inherited by the workers: Ctrl-C is this process's business
-            pool.submit(os.getpid)
+        with interrupts_held_back():  # inherited by the workers: Ctrl-C is this process's business
+            for _ in range(workers):  # each starts one, since those before it are not idle yet
+                pool.submit(os.getpid)
         while True:
             for item in itertools.islice(remaining, 3 * workers - len(waiting)):  # not all: photos from tars are big
                 waiting[pool.submit(work, item)] = item
@@ -47,12 +47,3 @@ def in_processes(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

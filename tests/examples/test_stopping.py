@@ -107,6 +107,25 @@ def test_a_signal_to_the_whole_group_as_terminals_and_clusters_send_it(
     assert len(steps_of(tmp_path)) == 1 and steps_of(tmp_path)[0] > 2
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_the_loader_process_is_still_starting(training_set: Path, tmp_path: Path) -> None:
+    process = started(training_set, tmp_path, "--steps-constant", "5000", "--checkpoint-every", "1000")
+    wait_for(lambda: any(b"pipe_handle" in command for command in commands_of(process.pid)))  # the loader; it imports
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        errors = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert "which is saved" in errors and "Traceback" not in errors
+
+
+def commands_of(parent: int) -> list[bytes]:
+    """The command lines of a process's children."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [Path(f"/proc/{child}/cmdline").read_bytes() for child in children if Path(f"/proc/{child}").exists()]
+
+
 def test_a_signal_while_the_ranks_ask_each_other_is_not_lost() -> None:
     class Late:
         world_size = 2
