@@ -4,8 +4,8 @@
 
 prints milliseconds of a gated layer without and with minimal filtering, for inference with weights transformed at every
 pass and kept, and for forward + backward; below 1 is faster with it. ``auto`` says what the package chooses, ``error``
-how far results are from float64, as a share of the largest. The costs in ``gatedinpaint/_conv2d.py`` are fitted to
-this table.
+how far results are from float64, as a share of the largest. The costs in ``gatedinpaint/_filtering_choice.py`` are
+fitted to this table.
 """
 
 import argparse

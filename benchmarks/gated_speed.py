@@ -1,6 +1,8 @@
-"""Gated layers and the generator against the same network of two convolutions, one after the other, per gated layer."""
+"""Gated layers and the generator against the same network of two convolutions, one after the other, per gated layer;
+and its last layer, to the three channels of an image, against PyTorch's."""
 
 import copy
+import functools
 from collections.abc import Callable
 
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import Case, Form
-from gatedinpaint import GatedConv2d, GatedUpsample2d, InpaintGenerator, SPDResBlock, optimize_for_inference
+from gatedinpaint import GatedConv2d, GatedUpsample2d, InpaintGenerator, RefineNet, SPDResBlock, optimize_for_inference
 
 SPD_8 = (1, 2, 3, 4, 5, 6, 8, 10)
 
@@ -97,19 +99,37 @@ def cases(*, quick: bool) -> list[Case]:
         wanted={"two convolutions": 1.4, "as trained": 1.3},
         gmac=None if quick else _generator_gmac(width, side),
     )
-    return [*rows, generator]
+    image_side = 24 if quick else 256
+    to_image = [
+        Case(
+            f"to-image-{'training' if training else 'inference'}",
+            f"Convolution 32→3, 7×7, {image_side}², {'forward + backward' if training else 'inference'}",
+            lambda training=training: _to_image_forms(image_side, training=training),  # type: ignore[misc]
+        )
+        for training in (False, True)
+    ]
+    return [*rows, *to_image, generator]
 
 
 def _layer_forms(
     layer: nn.Module, channels: int, size: int, *, training: bool, optimised: bool = False
 ) -> dict[str, Form]:
     torch.manual_seed(0)
-    plain = written_out(layer)
-    layer = optimize_for_inference(layer) if optimised else layer
-    x = torch.randn(1, channels, size, size)
+    forms = {"two convolutions": written_out(layer), "ours": optimize_for_inference(layer) if optimised else layer}
+    return _passes(forms, torch.randn(1, channels, size, size), training=training)
+
+
+def _to_image_forms(side: int, *, training: bool) -> dict[str, Form]:
+    torch.manual_seed(0)
+    layer = RefineNet(32).to_rgb
+    return _passes(
+        {"torch.nn.Conv2d": written_out(layer), "ours": layer}, torch.randn(1, 32, side, side), training=training
+    )
+
+
+def _passes(modules: dict[str, nn.Module], x: Tensor, *, training: bool) -> dict[str, Form]:
     if not training:
-        no_grad = torch.no_grad()
-        return {"two convolutions": no_grad(lambda: plain(x)), "ours": no_grad(lambda: layer(x))}
+        return {name: torch.no_grad()(functools.partial(module, x)) for name, module in modules.items()}
     x.requires_grad_()  # in a network there is always a layer before
 
     def both_passes(module: nn.Module) -> Tensor:
@@ -118,7 +138,7 @@ def _layer_forms(
         gradients: tuple[Tensor, ...] = torch.autograd.grad(y, [x, *module.parameters()], torch.ones_like(y))
         return gradients[0]
 
-    return {"two convolutions": lambda: both_passes(plain), "ours": lambda: both_passes(layer)}
+    return {name: functools.partial(both_passes, module) for name, module in modules.items()}
 
 
 def _generator_forms(width: int, side: int) -> dict[str, Form]:

@@ -1,78 +1,24 @@
-"""``torch.nn.Conv2d`` that multiplies less where that is faster."""
+"""``torch.nn.Conv2d`` that computes the same with less work."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from gatedinpaint._filtering_choice import filtering_wanted
 from gatedinpaint._memory import keep_freed_memory
 from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
-
-_mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
-
-
-class _Costs(NamedTuple):
-    """Costs of minimal filtering in multiplications of a plain convolution.
-
-    Estimated with AVX-512; ``python -m benchmarks.filtering`` prints what they decide.
-    """
-
-    product: float
-    """A multiplication in a product of matrices, which runs at a lower rate."""
-    channel: float
-    """A number transformed there and back."""
-    filter: float
-    """A weight transformed and read."""
-    kept_filter: float
-    """A weight transformed beforehand, and read."""
-
-
-_ONE_THREAD = _Costs(2.0, 75.0, 3000.0, 500.0)
-# Threads share a plain convolution better than small products.
-_MORE_THREADS = _Costs(2.6, 45.0, 4200.0, 500.0)
-_WORTH_IT = 0.95
-
-
-@contextmanager
-def minimal_filtering(mode: Literal["auto", "always", "never"]) -> Iterator[None]:
-    """Choose inside the block how the 3×3 convolutions of this package are computed on a CPU, in float32.
-
-    By minimal filtering (Winograd) they need a quarter of the multiplications, and transforms besides. Results differ
-    from those of plain summation by rounding, a few millionths of the largest.
-
-    Args:
-        mode: ``"auto"``, where it is faster (what happens outside of any block); ``"always"``, wherever it can be done:
-            stride 1, no groups, nothing traced or compiled, no autocast; ``"never"``.
-
-    Raises:
-        ValueError: another mode.
-
-    Example:
-        >>> from gatedinpaint import GatedConv2d
-        >>> layer, x = GatedConv2d(64, 64, 3), torch.randn(1, 64, 32, 32)
-        >>> with torch.no_grad(), minimal_filtering("never"):
-        ...     exact = layer(x)
-        >>> torch.allclose(layer(x), exact, atol=1e-4)
-        True
-    """
-    if mode not in ("auto", "always", "never"):
-        raise ValueError(f'mode must be "auto", "always" or "never"; got {mode!r}.')
-    token = _mode.set(mode)
-    try:
-        yield
-    finally:
-        _mode.reset(token)
+from gatedinpaint._narrow_conv2d import is_narrow, narrow_conv2d
 
 
 class Conv2d(nn.Conv2d):
     """:class:`torch.nn.Conv2d`, with the same parameters, names and results, at less cost.
 
-    - In float32 on a CPU by minimal filtering, where that is faster; the result then lies in channels_last.
+    - In float32 on a CPU by minimal filtering, where that is faster; the result then lies in channels_last. To a few
+      channels by rows of the filters.
     - Under autocast the border is made in the autocast's own type. PyTorch sends ``F.pad(mode="replicate")`` to float32
       there: it enlarges the map, pads, and rounds again, although padding computes nothing.
 
@@ -90,11 +36,10 @@ class Conv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → y (B, out_channels, H', W')."""
         weight = self.weight  # read once: a parametrization computes it anew each time
-        if self._filters(input, weight):
-            padding = int(self.padding[0])
+        if own := self._own_way(input, weight):
             if self.padding_mode == "zeros":
-                return self._filtered(input, weight, padding)
-            return self._filtered(self._with_border(input), weight, 0)
+                return own(input, weight, int(self.padding[0]))
+            return own(self._with_border(input), weight, 0)
         kind = input.device.type
         if (
             self.padding_mode == "zeros"
@@ -115,8 +60,8 @@ class Conv2d(nn.Conv2d):
     def without_border(self, x: Tensor) -> Tensor:
         """The same with ``padding=0``, for an x that has its border already."""
         weight = self.weight
-        if self._filters(x, weight):
-            return self._filtered(x, weight, 0)
+        if own := self._own_way(x, weight):
+            return own(x, weight, 0)
         return F.conv2d(x, weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def _with_border(self, x: Tensor) -> Tensor:
@@ -130,6 +75,9 @@ class Conv2d(nn.Conv2d):
     def _filtered(self, x: Tensor, weight: Tensor, padding: int) -> Tensor:
         points = self._points(weight) if self.keeps_filters else None
         return filtered_conv2d(x, weight, self.bias, padding=padding, dilation=self.dilation[0], points=points)
+
+    def _by_rows(self, x: Tensor, weight: Tensor, padding: int) -> Tensor:
+        return narrow_conv2d(x, weight, self.bias, padding=padding)
 
     def _points(self, weight: Tensor) -> Tensor | None:
         # Neither counts its changes: a tensor made in inference mode, and one that a fused optimizer trains.
@@ -145,35 +93,31 @@ class Conv2d(nn.Conv2d):
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_kept"}  # type: ignore[no-untyped-call]
 
-    def _filters(self, x: Tensor, weight: Tensor) -> bool:
-        """Whether minimal filtering can be used, and is wanted."""
-        mode = _mode.get()
-        if mode == "never" or self.kernel_size != (3, 3) or self.stride != (1, 1) or self.groups != 1:
-            return False
-        if self.dilation[0] != self.dilation[1] or self.padding[0] != self.padding[1] or isinstance(self.padding, str):
-            return False
+    def _own_way(self, x: Tensor, weight: Tensor) -> Callable[[Tensor, Tensor, int], Tensor] | None:
+        """What computes it with fewer operations, or fuller vectors, for a padding in zeros; None: PyTorch's own."""
+        if self.stride != (1, 1) or self.groups != 1 or isinstance(self.padding, str) or x.ndim != 4:
+            return None
+        dilation, padding = self.dilation[0], int(self.padding[0])
+        if self.dilation != (dilation, dilation) or self.padding != (padding, padding):
+            return None
         if (
             torch.compiler.is_compiling()
             or torch._C._get_tracing_state() is not None
             or torch._C._are_functorch_transforms_active()
         ):
-            return False
+            return None
         if torch.is_autocast_enabled("cpu") or torch.autograd.forward_ad._current_level >= 0:
-            return False
+            return None
         if not (_is_plain(x) and _is_plain(weight)):
-            return False
-        keep_freed_memory()
-        return mode == "always" or self._is_faster(x)
-
-    def _is_faster(self, x: Tensor) -> bool:
-        dilation, padding = self.dilation[0], int(self.padding[0])
-        height, width = (side + 2 * padding - 2 * dilation for side in x.shape[2:])
-        tiles = x.shape[0] * dilation**2 * -(-height // (4 * dilation)) * -(-width // (4 * dilation))
-        products, channels = self.in_channels * self.out_channels, self.in_channels + self.out_channels
-        costs = _ONE_THREAD if torch.get_num_threads() == 1 else _MORE_THREADS
-        fewer = tiles * 36 * (costs.product * products + costs.channel * channels)
-        fewer += products * (costs.kept_filter if self.keeps_filters else costs.filter)
-        return fewer < _WORTH_IT * x.shape[0] * height * width * 9 * products
+            return None
+        if self.kernel_size == (3, 3) and filtering_wanted(
+            x.shape, self.out_channels, dilation=dilation, padding=padding, kept=self.keeps_filters
+        ):
+            keep_freed_memory()
+            return self._filtered
+        if dilation == 1 and is_narrow(weight) and x.shape[2] + 2 * padding >= self.kernel_size[0]:
+            return self._by_rows
+        return None
 
 
 def keep_filters(network: nn.Module) -> None:

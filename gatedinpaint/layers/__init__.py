@@ -1,6 +1,6 @@
 """Layers for inpainting networks."""
 
-from gatedinpaint._conv2d import minimal_filtering
+from gatedinpaint._filtering_choice import minimal_filtering
 from gatedinpaint.layers.attention import MultiScaleSelfAttention, SelfAttention2d
 from gatedinpaint.layers.contextual_attention import ContextualAttention2d
 from gatedinpaint.layers.gate_saturation import gate_saturation

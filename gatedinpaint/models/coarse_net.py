@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from gatedinpaint._conv2d import Conv2d
 from gatedinpaint.layers import GatedConv2d, GatedUpsample2d, SPDResBlock
 from gatedinpaint.models._checks import check_input, check_width
 
@@ -54,7 +55,7 @@ class CoarseNet(nn.Module):
             GatedConv2d(2 * c, 2 * c, 3),
             GatedUpsample2d(2 * c, c),
             GatedConv2d(c, c // 2, 3),
-            nn.Conv2d(c // 2, 3, 3, padding=1),
+            Conv2d(c // 2, 3, 3, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:

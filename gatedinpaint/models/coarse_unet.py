@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gatedinpaint._conv2d import Conv2d
 from gatedinpaint.layers import GatedConv2d, SPDResBlock
 from gatedinpaint.models._checks import check_input, check_width
 
@@ -57,7 +58,7 @@ class CoarseUNet(nn.Module):
             nn.Sequential(GatedConv2d(inner + outer, outer, 3), GatedConv2d(outer, outer, 3))
             for outer, inner in reversed(pairs)
         )
-        self.to_rgb = nn.Conv2d(c, 3, 3, padding=1)
+        self.to_rgb = Conv2d(c, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, H, W) → (B, 3, H, W) in [−1, 1]."""

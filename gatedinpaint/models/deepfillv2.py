@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_count, check_image, check_mask
+from gatedinpaint._conv2d import Conv2d
 from gatedinpaint.layers import ContextualAttention2d, GatedConv2d, GatedUpsample2d, init_weights
 from gatedinpaint.masks import composite
 from gatedinpaint.models._padding import crop, pad_to_multiple
@@ -142,6 +143,6 @@ def _decoder(c: int) -> list[nn.Module]:
         _gated(c, c),
         GatedUpsample2d(c, c // 2, activation=nn.ELU()),
         _gated(c // 2, c // 4),
-        nn.Conv2d(c // 4, 3, 3, padding=1),
+        Conv2d(c // 4, 3, 3, padding=1),
         nn.Tanh(),
     ]
