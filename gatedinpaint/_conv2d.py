@@ -110,10 +110,10 @@ class Conv2d(nn.Conv2d):
             return None
         if not (_is_plain(x) and _is_plain(weight)):
             return None
+        keep_freed_memory()
         if self.kernel_size == (3, 3) and filtering_wanted(
             x.shape, self.out_channels, dilation=dilation, padding=padding, kept=self.keeps_filters
         ):
-            keep_freed_memory()
             return self._filtered
         if dilation == 1 and is_narrow(weight) and x.shape[2] + 2 * padding >= self.kernel_size[0]:
             return self._by_rows
