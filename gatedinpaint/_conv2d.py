@@ -60,7 +60,7 @@ class Conv2d(nn.Conv2d):
     def without_border(self, x: Tensor) -> Tensor:
         """The same with ``padding=0``, for an x that has its border already."""
         weight = self.weight
-        if own := self._own_way(x, weight):
+        if own := self._own_way(x, weight, has_border=True):
             return own(x, weight, 0)
         return F.conv2d(x, weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
@@ -93,7 +93,9 @@ class Conv2d(nn.Conv2d):
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_kept"}  # type: ignore[no-untyped-call]
 
-    def _own_way(self, x: Tensor, weight: Tensor) -> Callable[[Tensor, Tensor, int], Tensor] | None:
+    def _own_way(
+        self, x: Tensor, weight: Tensor, *, has_border: bool = False
+    ) -> Callable[[Tensor, Tensor, int], Tensor] | None:
         """What computes it with fewer operations, or fuller vectors, for a padding in zeros; None: PyTorch's own."""
         if self.stride != (1, 1) or self.groups != 1 or isinstance(self.padding, str) or x.ndim != 4:
             return None
@@ -110,6 +112,7 @@ class Conv2d(nn.Conv2d):
             return None
         if not (_is_plain(x) and _is_plain(weight)):
             return None
+        padding = 0 if has_border else padding
         keep_freed_memory()
         if self.kernel_size == (3, 3) and filtering_wanted(
             x.shape, self.out_channels, dilation=dilation, padding=padding, kept=self.keeps_filters

@@ -74,8 +74,11 @@ def test_other_shapes_go_the_plain_way(options: dict) -> None:
 
 def test_what_is_smaller_than_the_filter_is_an_error_as_ever() -> None:
     layer, _ = layer_and_input(padding=1)
+    for run in (layer, layer.without_border):
+        with pytest.raises(RuntimeError, match="Kernel size"):
+            run(torch.randn(1, 16, 4, 20))
     with pytest.raises(RuntimeError, match="Kernel size"):
-        layer(torch.randn(1, 16, 4, 20))
+        layer.without_border(torch.randn(1, 16, 6, 20))
 
 
 def test_a_compiled_graph_holds_one_convolution() -> None:
