@@ -37,7 +37,8 @@ def minimal_filtering(mode: Literal["auto", "always", "never"]) -> Iterator[None
     """Choose inside the block how the 3×3 convolutions of this package are computed on a CPU, in float32.
 
     By minimal filtering (Winograd) they need a quarter of the multiplications, and transforms besides. Results differ
-    from those of plain summation by rounding, a few millionths of the largest.
+    from those of plain summation by rounding, a few millionths of the largest. NaN and infinity reach all 4×4 results
+    that are computed together.
 
     Args:
         mode: ``"auto"``, where it is faster (what happens outside of any block); ``"always"``, wherever it can be done:

@@ -1,6 +1,7 @@
 """When our Conv2d multiplies less, and when it must not."""
 
 import copy
+import math
 import os
 import pickle
 import platform
@@ -156,6 +157,18 @@ def test_without_border() -> None:
         with minimal_filtering(mode):
             want = nn.functional.conv2d(x, layer.weight, layer.bias, dilation=2)
             torch.testing.assert_close(layer.without_border(x), want, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_stays_within_its_tiles(value: float) -> None:
+    layer, x = nn.Conv2d(4, 4, 3, padding=1), torch.randn(1, 4, 24, 24)
+    layer.__class__ = Conv2d
+    x[0, 1, 9, 10] = value  # of the tile of rows 8 to 11 and columns 8 to 11, and of no other
+    with torch.no_grad(), minimal_filtering("always"):
+        spread = ~layer(x).isfinite()
+    expected = torch.zeros_like(spread)
+    expected[..., 8:12, 8:12] = True
+    assert torch.equal(spread, expected)
 
 
 def test_kept_filters_follow_the_weight() -> None:
