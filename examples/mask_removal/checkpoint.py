@@ -11,15 +11,19 @@ flipped bit or a lost checksum one that is passed over, and the checkpoint befor
 removed but for newer ones.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
 FOLDER = "checkpoints"
+_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int = 2, best: int | None = None) -> Path:
@@ -106,6 +110,21 @@ def set_aside_after(folder: Path, step: int) -> None:
                 checksum.replace(checksum.with_suffix(".sha256.aside"))
 
 
+@contextlib.contextmanager
+def writing_a_run(folder: Path) -> Iterator[None]:
+    """A disk that takes no more, whatever of the run was to be written, is told of as one that takes no checkpoint.
+
+    Raises:
+        OSError: as :func:`save_checkpoint`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_MORE:
+            raise
+        raise OSError(f"{folder}: cannot be written: {error.strerror}; {_last_good(folder)}.") from error
+
+
 def steps_of(folder: Path) -> list[int]:
     """The steps of the run's checkpoints, ascending, whether or not they can be read."""
     return sorted(int(path.stem.removeprefix("step-")) for path in (folder / FOLDER).glob(f"step-{8 * '[0-9]'}.pt"))
@@ -131,9 +150,12 @@ def _write(path: Path, state: dict[str, Any]) -> None:
         _flush_folder(path.parent)
     except OSError as error:
         _remove_unfinished(path.parent)
-        there = steps_of(path.parents[1])
-        kept = f"the checkpoint of step {there[-1]} is the last good one" if there else "there is none yet"
-        raise OSError(f"{path}: cannot be written: {error.strerror}; {kept}.") from error
+        raise OSError(f"{path}: cannot be written: {error.strerror}; {_last_good(path.parents[1])}.") from error
+
+
+def _last_good(folder: Path) -> str:
+    there = steps_of(folder)
+    return f"the checkpoint of step {there[-1]} is the last good one" if there else "there is no checkpoint yet"
 
 
 class _HashingWriter:

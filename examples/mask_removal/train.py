@@ -45,7 +45,7 @@ from torch import nn
 
 from examples.mask_removal.agreement import agree
 from examples.mask_removal.arguments import Arguments, parse, write_config
-from examples.mask_removal.checkpoint import save_checkpoint
+from examples.mask_removal.checkpoint import save_checkpoint, writing_a_run
 from examples.mask_removal.config import PRESETS
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.distributed import Ranks, is_alone, own_name, ranks
@@ -115,7 +115,7 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
         return
 
     # Resume, with the run to itself
-    with only_trainer(run, ranks):
+    with only_trainer(run, ranks), writing_a_run(run):
         stateful = {
             "generator": generator,
             "discriminator": discriminator,

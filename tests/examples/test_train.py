@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import shutil
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from examples.mask_removal import train
+from examples.mask_removal import train, validation
 from examples.mask_removal.arguments import Arguments, parse, write_config
 from examples.mask_removal.config import Config, LossWeights, paper, small, smoke
 from examples.mask_removal.data import Batch, FaceDataset
@@ -395,3 +396,26 @@ def test_images_are_counted_over_all_ranks_and_without_twins(tmp_path: Path) -> 
             log.count([batch(2), batch(2)])
             assert log.images == images
     assert list(tmp_path.iterdir()) == []  # the first rank writes
+
+
+@pytest.mark.parametrize("written", ["grow_sheet", "save_model"])
+def test_a_disk_that_is_full_at_a_look(
+    written: str,
+    training_set: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    full = iter([False, True, True])
+
+    def write(*arguments: Any, **options: Any) -> None:
+        if next(full):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(validation, written, write)
+    words = ["--data", str(training_set), "--output", str(tmp_path), "--preset", "smoke", "--workers", "0"]
+    assert train.main([*words, "--best-by", "psnr", "--sheet-every", "2"]) == 2
+    told = capsys.readouterr().err
+    assert "No space left on device" in told and told.count("\n") == 1
+    kept = "the checkpoint of step 2 is the last good one" if written == "grow_sheet" else "there is no checkpoint yet"
+    assert told == f"train: {tmp_path}: cannot be written: No space left on device; {kept}.\n"
