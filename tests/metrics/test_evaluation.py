@@ -25,10 +25,12 @@ def faces(count: int = 6, size: int = 32) -> tuple[Tensor, Tensor, Tensor]:
     return image, mask, torch.where(mask > 0, image + 0.5 * noise, image)
 
 
-def reports(*, parts: tuple[int, ...] = (6,), extra: float = 0.0, band: int = 2) -> dict[str, InpaintingReport]:
+def reports(
+    *, parts: tuple[int, ...] = (6,), extra: float = 0.0, moved: int = 0, band: int = 2
+) -> dict[str, InpaintingReport]:
     evaluation = InpaintingEvaluation(extractors=[colour], embedder=colour, band=band)
     image, mask, result = faces()
-    image = image + extra
+    image, mask = image + extra, mask.roll(moved, dims=3)
     first = 0
     for size in parts:
         part = slice(first, first + size)
@@ -97,9 +99,10 @@ def test_comparison_is_paired() -> None:
     assert both["truth"].compare(both["truth"])["PSNR"] == (0, 0, 0)
 
 
-def test_other_images_or_another_band_cannot_be_compared(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"different protocols and cannot be compared; data: [0-9a-f]{64} and"):
-        reports()["noise"].compare(reports(extra=0.01)["noise"])
+def test_other_images_other_holes_or_another_band_cannot_be_compared(tmp_path: Path) -> None:
+    for change in ({"extra": 0.01}, {"moved": 1}):
+        with pytest.raises(ValueError, match=r"different protocols and cannot be compared; data: [0-9a-f]{64} and"):
+            reports()["noise"].compare(reports(**change)["noise"])
     with pytest.raises(ValueError, match="noise and truth were measured by different protocols .*band: 2 and 3"):
         reports()["noise"].compare(reports(band=3)["truth"])
     with pytest.raises(ValueError, match="different protocols"):
