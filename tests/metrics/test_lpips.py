@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from gatedinpaint.metrics import LPIPS
+from gatedinpaint.metrics import LPIPS, InpaintingEvaluation
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +51,19 @@ def test_equals_the_lpips_package(net: str) -> None:
     assert values.shape == (2,)
     assert expected.min() > 0
     torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_an_evaluation_measures_it_between_result_and_truth() -> None:
+    result, image = images()
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[..., 20:40, 20:40] = 1
+    evaluation = InpaintingEvaluation(lpips=[LPIPS("alex")])
+    evaluation.update({"noise": result, "truth": image}, image, mask, ids=["a", "b"])
+    with torch.no_grad():
+        expected = lpips.LPIPS(net="alex", verbose=False)(result, image).flatten().tolist()
+    found = {name: [row["LPIPS alex"] for row in report.rows] for name, report in evaluation.reports().items()}
+    assert found["noise"] == pytest.approx(expected, rel=1e-4)
+    assert found["truth"] == [0.0, 0.0]
 
 
 def test_each_image_of_a_batch_on_its_own_and_symmetric() -> None:
