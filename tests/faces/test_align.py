@@ -130,6 +130,18 @@ def test_scale_shows_more_of_the_surroundings(photo: Photo, face: Face) -> None:
         align(photo, face.landmarks, scale=0)
 
 
+@pytest.mark.parametrize(("margin", "scale"), [(0.0, 1.125), (0.06, 1.25), (0.2, 1.375)])
+def test_the_larger_square_shows_a_margin_around_the_hole(margin: float, scale: float) -> None:
+    landmarks = np.zeros((478, 2))
+    landmarks[[33, 160, 158, 133, 153, 144]] = 100, 100
+    landmarks[[362, 385, 387, 263, 373, 380]] = 140, 100
+    landmarks[[61, 291]] = 120, 150
+    landmarks[152] = 120, 170
+    hole = np.zeros((300, 300), bool)
+    hole[100:206, 110:130] = True  # FFHQ's square is 105 ± 90 high: the hole ends at 1.111 of its half, in eighths 8.9
+    assert scale_to_hold(landmarks, hole, margin=margin) == scale
+
+
 def test_a_hole_that_leaves_the_square_gets_a_larger_one(photo: Photo, face: Face) -> None:
     hole = np.zeros((900, 512), bool)
     hole[120:170, 195:250] = True

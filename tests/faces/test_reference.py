@@ -184,6 +184,8 @@ def test_where_no_spline_serves_it_is_a_similarity_transform(
     rotation = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     face_map = fit_map(points, points @ rotation + shift, SIZE, 1e-2)
     assert (face_map.method, face_map.folded) == ("similarity", True)
+    warped = warp_reference(aligned.photo, points, points, SIZE)
+    assert (warped.method, warped.folded) == ("similarity", True)
     estimated = skimage.transform.SimilarityTransform(scale=scale, rotation=angle, translation=shift)
     place = (face_map.spline.grid(SIZE)[0].numpy() + 1) * 128 - 0.5
     y, x = np.mgrid[:256, :256]
