@@ -114,6 +114,19 @@ def test_the_norm_follows_a_weight_that_is_assigned_or_initialised() -> None:
             assert torch.linalg.matrix_norm(weight, ord=2).item() == pytest.approx(1.0, abs=0.1)
 
 
+def test_in_evaluation_the_vectors_stay() -> None:
+    layer = spectral_norm(nn.Linear(5, 4)).eval()
+    before = {name: buffer.clone() for name, buffer in layer.named_buffers()}
+    original = layer.parametrizations.weight.original
+    with torch.no_grad():
+        original.copy_(torch.randn(4, 5))  # not by assigning the weight, which would turn them
+    u, v = before.values()
+    torch.testing.assert_close(layer.weight, original / (u @ original @ v))
+    assert all(torch.equal(buffer, before[name]) for name, buffer in layer.named_buffers())
+    layer.train()(torch.randn(1, 5))
+    assert not any(torch.equal(buffer, before[name]) for name, buffer in layer.named_buffers())
+
+
 @pytest.mark.parametrize("options", [{}, {"padding_mode": "replicate"}], ids=str)
 @pytest.mark.parametrize("mode", ["never", "always"])
 def test_one_power_iteration_for_each_forward_pass(options: dict, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,12 @@ def test_smooth_blobs_are_discs():
         assert radius == pytest.approx(np.sqrt(0.05 * 101**2 / np.pi), abs=1.0)
 
 
+def test_there_are_as_many_smooth_blobs_as_were_asked_for_or_fewer_that_touch():
+    for blobs in (1, 4):
+        masks = irregular_mask((96, 96), hole_ratio=0.05, seed=0, batch_size=20, blobs=blobs, roughness=0.0)
+        assert max(ndimage.label(hole.numpy())[1] for hole in masks[:, 0]) == blobs
+
+
 def test_roughness_makes_the_outline_longer():
     def outline(roughness):
         mask = irregular_mask((96, 96), hole_ratio=0.25, seed=0, batch_size=6, roughness=roughness)

@@ -234,6 +234,22 @@ def test_warp_moves_a_point_to_its_control_point_and_reports_what_lies_outside()
     assert shifted.shape == image.shape
 
 
+@pytest.mark.parametrize(
+    ("mode", "shift", "expected"),
+    [
+        ("nearest", 0.4, [0, 0, 0, 1, 0, 0, 0]),
+        ("bilinear", 0.5, [0, 0, 0.5, 0.5, 0, 0, 0]),
+        ("bicubic", 0.5, [0, -3 / 32, 19 / 32, 19 / 32, -3 / 32, 0, 0]),  # Keys' kernel with a = -3/4
+    ],
+)
+def test_how_values_between_pixels_are_taken(mode: str, shift: float, expected: list[float]) -> None:
+    image = torch.zeros(1, 1, 7, 7, dtype=torch.float64)
+    image[..., 3] = 1.0
+    corners = torch.tensor([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
+    warped, _ = warp_image(image, ThinPlateSpline.fit(corners, corners + torch.tensor([shift, 0.0])), mode=mode)
+    torch.testing.assert_close(warped[0, 0, 3], torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_warp_keeps_the_dtype(dtype: torch.dtype) -> None:
     corners = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
