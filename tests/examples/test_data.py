@@ -157,6 +157,40 @@ def test_a_damaged_second_photo_gives_way_to_the_same_seen_otherwise(own_set: Pa
     assert not torch.equal(drawn.batch.reference, second.reference)
 
 
+def identify(folder: Path, identities: dict[str, str]) -> None:
+    """Say who is on some of the photos."""
+    index = folder / "index.jsonl"
+    lines = [json.loads(line) for line in index.read_text().splitlines()]
+    lines = [line | ({"identity": identities[line["id"]]} if line["id"] in identities else {}) for line in lines]
+    index.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_nobody_is_in_both_parts_whatever_the_photos_are_called(own_set: Path) -> None:
+    first, second = (line["id"] for line in FaceDataset(own_set).samples[:2])
+    held = next(name for name in map(str, range(1000)) if held_out(name))
+    identify(own_set, {first: held, second: held})
+    training, validation = FaceDataset(own_set), FaceDataset(own_set, validation=True)
+    assert (len(training), len(validation)) == (3, 3)
+    assert {first, second} < {line["id"] for line in validation.samples}
+
+
+def test_the_second_photo_is_another_one(own_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (line["id"] for line in FaceDataset(own_set).samples[:2])
+    identify(own_set, dict.fromkeys((first, second), next(n for n in ("a", "b", "c") if not held_out(n))))
+    dataset, loaded = FaceDataset(own_set, reference_share=1.0), []
+    load = dataset.load
+    monkeypatch.setattr(dataset, "load", lambda position: loaded.append(position) or load(position))
+    for dataset.epoch in range(6):
+        dataset.draw(1)
+    assert loaded == [1, 0] * 6
+
+
+def test_the_limit_is_that_of_an_epoch(own_set: Path) -> None:
+    dataset = FaceDataset(own_set, damaged_limit=0.3)
+    damage(own_set, dataset.samples[1]["id"])  # one of five in each of three epochs
+    assert len(list(batches(dataset, batch_size=1, epoch=0, epochs=3))) == 15
+
+
 def test_the_shares_of_the_ranks_make_the_batch(training_set: Path) -> None:
     def loaded(**options: int) -> list[Batch]:
         return list(batches(FaceDataset(training_set), batch_size=2, epoch=2, **options))

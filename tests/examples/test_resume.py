@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,6 +25,7 @@ from examples.mask_removal.arguments import Arguments
 from examples.mask_removal.checkpoint import load_checkpoint, save_checkpoint, steps_of
 from examples.mask_removal.config import Config, LossWeights, smoke
 from examples.mask_removal.distributed import ranks
+from examples.mask_removal.resume import Position, collect, resume
 from tests.examples.same_state import assert_same, final
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,21 @@ def test_2k_steps_are_k_an_interruption_and_k(precision: Any, training_set: Path
     assert_same(final(tmp_path / "cut"), final(tmp_path / "whole"))
     logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "cut")]
     assert [[json.loads(line)["step"] for line in log] for log in logs] == [[1, 2, 3, 4]] * 2
+
+
+def test_the_global_generators_go_on_where_they_were(tmp_path: Path) -> None:
+    """Training draws from none of them today, so a run would not show it."""
+
+    def draws() -> list[float]:
+        return [random.random(), np.random.rand(), np.random.randn(), torch.rand(()).item()]  # noqa: NPY002
+
+    with ranks("cpu") as place:
+        np.random.randn()  # noqa: NPY002 - it keeps a second one for later
+        save_checkpoint(tmp_path, collect({}, Position(step=3, seconds=1.5, best=(2, 20.0)), place))
+        expected = draws()
+        assert draws() != expected
+        assert resume(tmp_path, "auto", {}, place) == Position(3, 1.5, (2, 20.0))
+        assert draws() == expected
 
 
 def test_the_state_is_complete_and_moves(training_set: Path, tmp_path: Path) -> None:

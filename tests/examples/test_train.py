@@ -140,6 +140,10 @@ def test_twin_is_mirrored_recoloured_and_in_range() -> None:
     assert not torch.allclose(twin.image, one.image.flip(-1), atol=1e-3)
     unchanged = Twin(colour=0.0, hue=0.0)(one, KEYS)
     torch.testing.assert_close(unchanged.image, one.image.flip(-1), rtol=0, atol=1e-4)
+    half_known = one._replace(reference_mask=one.mask, reference=one.reference * one.mask)
+    twin = Twin()(half_known, KEYS)
+    assert torch.equal(twin.reference_mask, one.mask.flip(-1))
+    assert (twin.reference[(twin.reference_mask == 0).expand_as(twin.reference)] == 0).all()
     both = with_twins(one, Twin(), KEYS)
     assert len(both.image) == 4
     images, twins = split_twins(torch.arange(4.0)[:, None])
