@@ -132,7 +132,9 @@ class RunLog:
         known |= {id: " ".join(reason.split()) for id, reason in samples.items()}
         if known:
             lines = (f"{id}\t{reason}\n" for id, reason in sorted(known.items()))
-            path.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+            part = path.with_name(f"{path.name}.part")  # on a full disk the list of before stays
+            part.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+            part.replace(path)
 
     def _write(self, name: str, group: str, line: Mapping[str, float]) -> None:
         if self.board:

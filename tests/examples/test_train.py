@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -423,3 +424,19 @@ def test_a_disk_that_is_full_at_a_look(
     assert "No space left on device" in told and told.count("\n") == 1
     kept = "the checkpoint of step 2 is the last good one" if written == "grow_sheet" else "there is no checkpoint yet"
     assert told == f"train: {tmp_path}: cannot be written: No space left on device; {kept}.\n"
+
+
+def test_a_full_disk_leaves_the_list_of_damaged_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        path.open("w").close()  # as far as it comes
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place, listed = Ranks(0, 1, torch.device("cpu")), tmp_path / "damaged.txt"
+    with RunLog(tmp_path, Position(), 10, smoke(), place, {"one": "no picture"}):
+        pass
+    with (
+        pytest.raises(OSError, match="No space left"),
+        RunLog(tmp_path, Position(), 10, smoke(), place, {"two": "cut"}),
+    ):
+        monkeypatch.setattr(Path, "write_text", full)
+    assert listed.read_text() == "one\tno picture\n"
