@@ -106,7 +106,9 @@ class _Stages(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+        model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+        # The file knows no layout, and weights in channels_last bind a trace to sizes by their strides.
+        self.model = model.to(memory_format=torch.contiguous_format)
         with_reference = bool(getattr(model, "reference", False))
         self.names = ["image", "mask", "reference", "reference_mask"][: 4 if with_reference else 2]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatedinpaint import DeepFillV2Generator, InpaintGenerator, SelfAttention2d, optimize_for_inference
-from gatedinpaint.export import export_onnx
+from gatedinpaint.export import _Stages, export_onnx
 
 
 class Output(NamedTuple):
@@ -152,3 +152,10 @@ def test_more_weights_than_one_file_takes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"at most 1\.5 GB of weights in float32, .*; got 1\.6 GB"):
         export_onnx(large, tmp_path / "large.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_optimized_network_is_traced_in_plain_layout() -> None:
+    optimized = optimize_for_inference(InpaintGenerator(2, reference=False))
+    kernels = [weight for weight in optimized.parameters() if weight.ndim == 4 and min(weight.shape) > 1]
+    assert kernels and not any(weight.is_contiguous() for weight in kernels)
+    assert all(weight.is_contiguous() for weight in _Stages(optimized).parameters())
