@@ -51,10 +51,11 @@ class PhotoReport:
         if self.status == "unchanged":
             return f"{self.output}: nobody wears a face mask; the photo is as it was."
         doubtful = sum(face.source == "polygon" for face in self.faces)
+        shares = f"{self.guided:.0%} guided by the reference, {1 - self.guided:.0%} invented"
         lossy = str(self.output).lower().endswith(LOSSY_ENDINGS)
         return (
             f"{self.output}: {len(self.faces)} face{'s'[: len(self.faces) > 1]}, {self.pixels} pixels filled, "
-            f"{self.guided:.0%} guided by the reference, {1 - self.guided:.0%} invented, in {self.seconds:.1f} s."
+            f"{shares if self.guided else 'all of them invented'}, in {self.seconds:.1f} s."
             + (f" On {doubtful} the outline of the mask was not clear: the usual one was taken." if doubtful else "")
             + (" This format compresses the rest of the photo anew; .png keeps every byte of it." if lossy else "")
         )
