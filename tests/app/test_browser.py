@@ -67,6 +67,9 @@ def test_the_hole_is_corrected_by_brush(tab: Tab, photos: Path, tmp_path: Path, 
     assert painted > found + 500
     tab.tab.click("#undo")
     assert tab.holes() == found
+    tab.draw((0.5, 0.2), (0.5, 0.2))
+    assert tab.holes() > found + 300  # a click alone
+    tab.tab.click("#undo")
     tab.draw((0.35, 0.2), (0.65, 0.2))
     tab.tab.get_by_label("Erase").check()
     tab.draw((0.4, 0.9), (0.6, 0.9))  # nothing is there
@@ -85,6 +88,46 @@ def test_the_hole_is_corrected_by_brush(tab: Tab, photos: Path, tmp_path: Path, 
         tab.draw((0.0, y), (1.0, y), size=100)
     assert "The hole is empty" in tab.fill()
     assert tab.errors == [] and tab.outside() == []
+
+
+def test_the_hole_is_corrected_by_keyboard(tab: Tab, photos: Path) -> None:
+    tab.choose(photos / "bare.png")
+    tab.take_off()
+    tab.tab.wait_for_selector("body.has-hole #canvas")
+    press, shown = tab.tab.keyboard.press, "document.getElementById('canvas').toDataURL()"
+    tab.tab.locator("#brush-size").fill("40")
+    bare = tab.tab.evaluate(shown)
+    tab.tab.focus("#reset")
+    press("Tab")
+    assert tab.tab.evaluate("document.activeElement.id") == "canvas"
+    assert tab.tab.evaluate(shown) != bare and tab.holes() == 0  # a ring shows where the brush is
+    top = tab.tab.evaluate("scrollY")
+    press("ArrowLeft")
+    assert tab.holes() == 0
+    press("Space")
+    dab = tab.holes()
+    across = 40 * tab.tab.evaluate("canvas.width / canvas.getBoundingClientRect().width")
+    assert dab == pytest.approx(np.pi / 4 * across**2, rel=0.1)
+    press("ArrowRight")
+    assert tab.holes() == dab  # the brush is up again
+    for _ in range(20):
+        press("Shift+ArrowLeft")
+    tab.tab.keyboard.down("Space")
+    for _ in range(6):
+        press("ArrowDown")
+    tab.tab.keyboard.up("Space")
+    assert tab.holes() > 1.5 * dab
+    assert tab.tab.evaluate("scrollY") == top
+    tab.tab.click("#undo")
+    assert tab.holes() == dab
+    tab.tab.get_by_label("Erase").check()
+    tab.tab.focus("#canvas")
+    for key in ("ArrowUp",) * 40 + ("ArrowLeft",) * 40:  # no farther than the corner
+        press(key)
+    press("Space")
+    assert tab.holes() == dab and tab.errors == []
+    tab.tab.click("#reset")
+    assert tab.holes() == 0 and tab.tab.evaluate(shown) == bare  # no ring without the keyboard
 
 
 def test_a_face_without_a_face_mask_can_be_painted(tab: Tab, photos: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ window.brush = (() => {
   const MOST_STEPS = 12;
   const TINT = "rgb(220 60 60 / 0.55)";
   let photo = null, hole = null, first = null, steps = [], last = null;
+  let cursor = null, isDown = false; // the keyboard's brush: where it is, in pixels of the hole, and whether it paints
 
   const canvas = () => document.getElementById("canvas");
   const copy = (source) => {
@@ -22,7 +23,20 @@ window.brush = (() => {
     const context = canvas().getContext("2d");
     context.drawImage(photo, 0, 0);
     context.drawImage(tinted, 0, 0);
+    if (!cursor || !canvas().matches(":focus-visible")) return;
+    for (const [colour, wider] of [["black", 1], ["white", 0]]) {
+      context.beginPath();
+      context.arc(...cursor, width() / 2 + wider * scale(), 0, 2 * Math.PI);
+      context.strokeStyle = colour;
+      context.lineWidth = 1.5 * scale();
+      context.stroke();
+    }
   }
+
+  // In pixels of the hole: one of the screen, the middle, and the width of the brush.
+  const scale = () => hole.width / canvas().getBoundingClientRect().width;
+  const middle = () => [hole.width / 2, hole.height / 2];
+  const width = () => document.getElementById("brush-size").value * scale();
 
   async function load(photoBlob, holeBlob) {
     photo = await createImageBitmap(photoBlob);
@@ -36,40 +50,75 @@ window.brush = (() => {
     context.putImageData(pixels, 0, 0);
     first = copy(hole);
     steps = [];
+    cursor = null;
+    draw();
+  }
+
+  function begin() {
+    steps = [...steps, copy(hole)].slice(-MOST_STEPS);
+    last = null;
+  }
+
+  function strokeTo(point) {
+    const context = hole.getContext("2d");
+    const erase = document.querySelector('input[name="tool"]:checked').value === "erase";
+    context.globalCompositeOperation = erase ? "destination-out" : "source-over";
+    context.strokeStyle = "white";
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = width();
+    context.beginPath();
+    context.moveTo(...(last || point));
+    context.lineTo(point[0] + 0.01, point[1]); // a line without length, by a click, would not be drawn
+    context.stroke();
+    last = point;
     draw();
   }
 
   function stroke(event) {
     if (!event.isPrimary) return; // a second finger would drag the stroke over to itself
     const box = canvas().getBoundingClientRect();
-    const scale = hole.width / box.width;
-    const point = [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
-    const context = hole.getContext("2d");
-    const erase = document.querySelector('input[name="tool"]:checked').value === "erase";
-    context.globalCompositeOperation = erase ? "destination-out" : "source-over";
-    context.strokeStyle = "white";
-    context.lineCap = context.lineJoin = "round";
-    context.lineWidth = document.getElementById("brush-size").value * scale;
-    context.beginPath();
-    context.moveTo(...(last || point));
-    context.lineTo(...point);
-    context.stroke();
-    last = point;
-    draw();
+    strokeTo(cursor = [(event.clientX - box.left) * scale(), (event.clientY - box.top) * scale()]);
   }
 
   document.addEventListener("pointerdown", (event) => {
     if (event.target.id !== "canvas" || !hole || event.button !== 0 || !event.isPrimary) return;
     event.preventDefault();
     event.target.setPointerCapture(event.pointerId);
-    steps = [...steps, copy(hole)].slice(-MOST_STEPS);
-    last = null;
+    begin();
     stroke(event);
     event.target.onpointermove = stroke;
   });
   for (const end of ["pointerup", "pointercancel"]) {
     document.addEventListener(end, () => { if (canvas()) canvas().onpointermove = null; });
   }
+
+  const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  document.addEventListener("keydown", (event) => {
+    const direction = DIRECTIONS[event.key];
+    if (event.target.id !== "canvas" || !hole || !(direction || event.key === " ")) return;
+    event.preventDefault(); // the page would scroll
+    cursor ??= middle();
+    if (direction) {
+      const far = event.shiftKey ? 1 : Math.max(1, width() / 4);
+      const most = [hole.width, hole.height];
+      cursor = cursor.map((at, axis) => Math.min(Math.max(at + far * direction[axis], 0), most[axis]));
+    } else if (!event.repeat) {
+      begin();
+      isDown = true;
+    }
+    if (isDown) strokeTo(cursor); else draw();
+  });
+  document.addEventListener("keyup", (event) => { if (event.key === " ") isDown = false; });
+  document.addEventListener("focusin", (event) => {
+    if (event.target.id !== "canvas" || !hole || !event.target.matches(":focus-visible")) return;
+    cursor ??= middle();
+    draw();
+  });
+  document.addEventListener("focusout", (event) => {
+    isDown = false;
+    if (event.target.id === "canvas" && hole) draw();
+  });
+
   document.addEventListener("click", (event) => {
     if (!hole) return;
     if (event.target.id === "undo" && steps.length) hole = steps.pop();
