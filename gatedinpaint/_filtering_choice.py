@@ -7,13 +7,15 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from gatedinpaint._processor import products_use_half_the_width
+
 _mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
 
 
 class _Costs(NamedTuple):
     """Costs of minimal filtering in multiplications of a plain convolution.
 
-    Estimated with AVX-512; ``python -m benchmarks.filtering`` prints what they decide.
+    Estimated with AVX2 and AVX-512; ``python -m benchmarks.filtering`` prints what they decide.
     """
 
     product: float
@@ -29,6 +31,8 @@ class _Costs(NamedTuple):
 _ONE_THREAD = _Costs(2.0, 75.0, 3000.0, 500.0)
 # Threads share a plain convolution better than small products.
 _MORE_THREADS = _Costs(2.6, 45.0, 4200.0, 500.0)
+_ONE_THREAD_AT_HALF_WIDTH = _Costs(2.6, 90.0, 6000.0, 500.0)
+_MORE_THREADS_AT_HALF_WIDTH = _Costs(2.4, 145.0, 8000.0, 600.0)
 _WORTH_IT = 0.95
 
 
@@ -76,7 +80,13 @@ def filtering_wanted(shape: torch.Size, out_channels: int, *, dilation: int, pad
     height, width = (side + 2 * padding - 2 * dilation for side in size)
     tiles = batch * dilation**2 * -(-height // (4 * dilation)) * -(-width // (4 * dilation))
     products, channels = in_channels * out_channels, in_channels + out_channels
-    costs = _ONE_THREAD if torch.get_num_threads() == 1 else _MORE_THREADS
+    costs = _costs(torch.get_num_threads())
     fewer = tiles * 36 * (costs.product * products + costs.channel * channels)
     fewer += products * (costs.kept_filter if kept else costs.filter)
     return fewer < _WORTH_IT * batch * height * width * 9 * products
+
+
+def _costs(threads: int) -> _Costs:
+    if products_use_half_the_width():
+        return _ONE_THREAD_AT_HALF_WIDTH if threads == 1 else _MORE_THREADS_AT_HALF_WIDTH
+    return _ONE_THREAD if threads == 1 else _MORE_THREADS

@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
-from gatedinpaint import GatedConv2d, SelfAttention2d, minimal_filtering
+from gatedinpaint import GatedConv2d, SelfAttention2d, _filtering_choice, minimal_filtering
 from gatedinpaint._conv2d import Conv2d, keep_filters
 
 
@@ -99,9 +99,16 @@ def test_transformed_and_traced_calls_stay_plain() -> None:
     assert any("conv2d" in str(node.target) for node in exported.graph.nodes)
 
 
-def test_only_where_it_is_faster() -> None:
+@pytest.fixture(params=[False, True], ids=["full", "half"])
+def half_width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether products of matrices run at half the width of the processor's vectors, whatever this one does."""
+    monkeypatch.setattr(_filtering_choice, "products_use_half_the_width", lambda: request.param)
+    return bool(request.param)
+
+
+def test_only_where_it_is_faster(half_width: bool) -> None:
     wide, narrow = Conv2d(128, 256, 3, padding=1), Conv2d(4, 8, 3, padding=1)
-    for layer, channels, less in ((wide, 128, True), (narrow, 4, False)):
+    for layer, channels, less in ((wide, 128, not half_width), (narrow, 4, False)):
         x = torch.randn(1, channels, 64, 64)
         with torch.no_grad():
             auto = multiplications(lambda layer=layer, x=x: layer(x))
@@ -110,7 +117,8 @@ def test_only_where_it_is_faster() -> None:
         assert (auto < plain) is less
 
 
-def test_more_threads_share_a_plain_convolution_better() -> None:
+@pytest.mark.parametrize("half_width", [False], indirect=True)
+def test_more_threads_share_a_plain_convolution_better(half_width: bool) -> None:
     layer, x, threads = Conv2d(256, 512, 3, padding=1), torch.randn(1, 256, 32, 32), torch.get_num_threads()
     counts = []
     try:
