@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from gatedinpaint._checks import check_positive
+from gatedinpaint._checks import check_count
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -33,8 +33,7 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, weight: Tensor, *, iterations: int = 1, dim: int = 0) -> None:
         super().__init__()
-        check_positive(iterations, name="iterations")
-        self.iterations = iterations
+        self.iterations = check_count(iterations, name="iterations")
         self.dim = dim
         matrix = self._matrix(weight.detach())
         self.register_buffer("_u", F.normalize(torch.randn_like(matrix[:, 0]), dim=0))
@@ -82,6 +81,7 @@ def spectral_norm(layer: Layer, *, iterations: int = 1) -> Layer:
         iterations: power iterations for each forward pass in training.
 
     Raises:
+        TypeError: iterations that are no whole number.
         ValueError: a layer without a weight matrix, or iterations that are not positive.
 
     Reference:
@@ -110,5 +110,8 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
 def _turn(vector: Tensor, direction: Tensor) -> None:
     """Point a unit vector in a direction; a direction of zero leaves it, so that it is never lost."""
     length = torch.linalg.vector_norm(direction)
+    turned = (direction / length.clamp(min=_SMALLEST)).to(
+        vector.dtype
+    )  # a network in half precision rounds its buffers
     # As out=, not copy_: torch.func.grad does not let a function change in place what it was not given.
-    torch.where(length > 0, direction / length.clamp(min=_SMALLEST), vector, out=vector)
+    torch.where(length > 0, turned, vector, out=vector)

@@ -72,11 +72,26 @@ def test_half_precision_weight_is_normalised_in_float32() -> None:
     torch.testing.assert_close(weight, torch.full((64, 64), 1 / 64, dtype=torch.float16))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_a_network_of_another_type_still_turns_its_vectors_in_training(dtype: torch.dtype) -> None:
+    """``.to(dtype)`` rounds u and v too, which the power iteration then has to write in that type."""
+    torch.manual_seed(0)
+    layer = spectral_norm(nn.Conv2d(4, 16, 3)).to(dtype)
+    layer.parametrizations.weight.original.data.copy_(torch.randn(16, 4, 3, 3))  # not by assigning: u and v are wrong
+    for _ in range(50):
+        layer(torch.randn(1, 4, 3, 3, dtype=dtype)).sum().backward()
+    assert layer.weight.dtype == dtype
+    norm = torch.linalg.matrix_norm(layer.weight.detach().double().flatten(1), ord=2).item()
+    assert norm == pytest.approx(1.0, abs=0.01)
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match="weight of two or more dimensions; got ReLU"):
         spectral_norm(nn.ReLU())
     with pytest.raises(ValueError, match="iterations must be greater than 0; got 0"):
         spectral_norm(nn.Linear(2, 2), iterations=0)
+    with pytest.raises(TypeError, match="iterations must be one whole number; got 1.5"):
+        spectral_norm(nn.Linear(2, 2), iterations=1.5)
 
 
 @pytest.mark.parametrize(
