@@ -1,6 +1,7 @@
 """What a square kernel does to sizes, for the convolutions that check what they are given."""
 
-from typing import Any, Literal, NamedTuple
+from operator import index
+from typing import Literal, NamedTuple, SupportsIndex
 
 from torch import Tensor, nn
 
@@ -62,16 +63,10 @@ def checked_geometry(
     padding_mode: PaddingMode = "zeros",
 ) -> Geometry:
     """The geometry of a convolution, all of whose numbers make sense; ``"same"`` becomes a number."""
-    counts: dict[str, Any] = {
-        "in_channels": in_channels,
-        "out_channels": out_channels,
-        "kernel_size": kernel_size,
-        "stride": stride,
-        "dilation": dilation,
-        "groups": groups,
-    }
-    for name, value in counts.items():
+    for name, value in {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}.items():
         check_count(value, name=name)
+    kernel_size = check_count(kernel_size, name="kernel_size")
+    stride, dilation = check_count(stride, name="stride"), check_count(dilation, name="dilation")
     if in_channels % groups or out_channels % groups:
         raise ValueError(
             f"groups must divide in_channels and out_channels; got {groups} for {in_channels} and {out_channels}."
@@ -80,9 +75,9 @@ def checked_geometry(
         raise ValueError(f"padding_mode must be one of {_PADDING_MODES}; got {padding_mode!r}.")
     if padding == "same":
         padding = _same_padding(kernel_size, stride, dilation)
-    if not isinstance(padding, int) or padding < 0:
+    if not isinstance(padding, SupportsIndex) or index(padding) < 0:
         raise ValueError(f'padding must be a number of pixels, 0 or more, or "same"; got {padding!r}.')
-    return Geometry(kernel_size, stride, padding, dilation, padding_mode)
+    return Geometry(kernel_size, stride, index(padding), dilation, padding_mode)
 
 
 def _same_padding(kernel_size: int, stride: int, dilation: int) -> int:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_image, check_positive
+from gatedinpaint._checks import check_count, check_image
 from gatedinpaint._memory import keep_freed_memory
 
 
@@ -31,7 +31,7 @@ class SelfAttention2d(nn.Module):
         x (B, channels, H, W) → y of the same shape.
 
     Raises:
-        TypeError: x is no floating-point tensor.
+        TypeError: x is no floating-point tensor; channels or a reduction that are no whole number.
         ValueError: x of another shape; channels or a reduction that are not positive.
 
     Reference:
@@ -46,9 +46,8 @@ class SelfAttention2d(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 8) -> None:
         super().__init__()
-        check_positive(channels, name="channels")
-        check_positive(reduction, name="reduction")
-        inner = max(1, channels // reduction)
+        check_count(channels, name="channels")
+        inner = max(1, channels // check_count(reduction, name="reduction"))
         self.query = nn.Conv2d(channels, inner, 1)
         self.key = nn.Conv2d(channels, inner, 1)
         self.value = nn.Conv2d(channels, channels, 1)

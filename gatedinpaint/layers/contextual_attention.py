@@ -114,8 +114,8 @@ class ContextualAttention2d(nn.Module):
         height, width = size
         if torch.compiler.is_compiling():
             return attend(0, height)
-        rows = max(1, self.max_scores // (batch * width * height * width))
-        if rows >= height:
+        rows = int(min(height, max(1, self.max_scores / (batch * width * height * width))))  # max_scores may be 1e6
+        if rows == height:
             return attend(0, height)
         blocks = [(first, min(first + rows, height)) for first in range(0, height, rows)]
         # The transforms of torch.func know no checkpoints.

@@ -134,6 +134,10 @@ def test_multi_scale_applies_each_attention_to_its_map() -> None:
 
 
 def test_bad_arguments() -> None:
+    with pytest.raises(TypeError, match="channels must be one whole number; got 16.0"):
+        SelfAttention2d(16.0)
+    with pytest.raises(TypeError, match="reduction must be one whole number; got 1.5"):
+        SelfAttention2d(16, reduction=1.5)
     with pytest.raises(ValueError, match="channels must be greater than 0; got 0"):
         SelfAttention2d(0)
     with pytest.raises(ValueError, match="at least one feature map"):

@@ -2,6 +2,7 @@ import copy
 import pickle
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -107,6 +108,14 @@ def test_layers_do_not_share_their_activation() -> None:
 def test_bad_arguments(arguments: tuple, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GatedConv2d(*arguments, **options)
+
+
+def test_whole_numbers_of_numpy() -> None:
+    numbers = np.array([4, 8, 3, 2, 1])
+    in_channels, out_channels, kernel_size, stride, padding = numbers
+    x = torch.randn(1, 4, 8, 8)
+    assert GatedConv2d(in_channels, out_channels, kernel_size, stride=stride)(x).shape == (1, 8, 4, 4)
+    assert GatedConv2d(4, 8, 3, padding=padding)(x).shape == (1, 8, 8, 8)
 
 
 def test_bad_input() -> None:
