@@ -27,6 +27,11 @@ def test_import_is_light(module: str) -> None:
     assert loaded & HEAVY == set()
 
 
+def test_the_package_brings_what_the_install_page_says() -> None:
+    ours = loaded_by("import torch, numpy, gatedinpaint") - loaded_by("import torch, numpy")
+    assert ours == {"gatedinpaint", "safetensors"} | (ours & sys.stdlib_module_names)
+
+
 def test_loading_a_model_does_without_the_compiler(tmp_path: Path) -> None:
     # Importing torch._dynamo takes longer than all the rest of loading.
     InpaintGenerator(2).save_pretrained(tmp_path)
