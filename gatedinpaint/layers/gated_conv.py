@@ -42,7 +42,7 @@ class GatedConv2d(nn.Module):
         kernel_size: side of the square kernel.
         stride: step of the kernel.
         padding: pixels added on each side; ``"same"`` adds dilation · (kernel_size − 1) // 2, which keeps the size at
-            stride 1 and gives size / stride for even sizes.
+            stride 1 and gives size / stride for multiples of the stride.
         dilation: spacing of the kernel's taps.
         groups: as in :class:`torch.nn.Conv2d`. Lightweight gates see all channels.
         bias: learn b_f and b_g.
