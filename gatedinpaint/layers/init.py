@@ -84,8 +84,10 @@ def init_weights(module: nn.Module, method: InitMethod = "kaiming", *, gain: flo
             elif method == "normal":
                 nn.init.normal_(weight, std=gain)
             else:
-                # Made apart: it asks for contiguous memory, which a transposed view is not.
-                weight.detach().copy_(nn.init.orthogonal_(torch.empty_like(weight).contiguous(), gain=gain))
+                # Made apart: it asks for contiguous memory, which a transposed view is not, and for 32 bits or more.
+                wide = torch.promote_types(weight.dtype, torch.float32)
+                made = torch.empty(weight.shape, dtype=wide, device=weight.device)
+                weight.detach().copy_(nn.init.orthogonal_(made, gain=gain))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
     if method == "kaiming":

@@ -20,7 +20,8 @@ class SNPatchDiscriminator(Pretrained):
         base_channels: the width c; the layers have 2c, 4c, 8c, 8c, 8c, 8c channels. 5,946,816 parameters at c = 32.
 
     Shapes:
-        image (B, 3, H, W) in [−1, 1], mask (B, 1, H, W) with 1 = hole → logits (B, 8c, ⌈H/64⌉, ⌈W/64⌉), no sigmoid.
+        image (B, 3, H, W) in [−1, 1], mask (B, 1, H, W) with 1 = hole, seen as it is and not cut at 0.5 → logits
+        (B, 8c, ⌈H/64⌉, ⌈W/64⌉), no sigmoid.
 
     Raises:
         TypeError: image or mask is no floating-point tensor.

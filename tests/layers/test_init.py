@@ -32,6 +32,19 @@ def test_orthogonal() -> None:
     torch.testing.assert_close(layer.weight @ layer.weight.T, 4 * torch.eye(5), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("method", ["kaiming", "xavier", "normal", "orthogonal"])
+def test_weights_in_half_precision(method: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer, twin = nn.Linear(8, 5, dtype=dtype), nn.Linear(8, 5)
+    for each in (layer, twin):
+        torch.manual_seed(1)
+        init_weights(each, method, gain=1.0)
+    assert layer.weight.dtype == dtype
+    if method == "orthogonal":  # the others draw other numbers in another type
+        assert torch.equal(layer.weight, twin.weight.to(dtype))
+
+
 def test_kaiming_makes_up_for_the_gate() -> None:
     torch.manual_seed(0)
     layer = GatedConv2d(64, 128, 3)
