@@ -66,6 +66,12 @@ def test_links_between_the_pages_of_the_repository_lead_somewhere() -> None:
     assert links > 10
 
 
+def test_the_reading_order_of_the_example_names_every_file() -> None:
+    folder = ROOT / "examples/mask_removal"
+    named = set(re.findall(r"`(\w+\.py)`", (folder / "README.md").read_text("utf-8")))
+    assert named == {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+
+
 def places(page: Path) -> set[str]:
     """Where a link can point to within a page: its headings, as GitHub and mkdocs name them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
