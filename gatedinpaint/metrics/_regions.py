@@ -28,7 +28,7 @@ def _where_defined(
         return metric(result, image, data_range=2.0)
     height, width = mask.shape[2:]
     there = mask[:, :, border : height - border, border : width - border].flatten(1).any(dim=1)
-    kind = torch.promote_types(image.dtype, torch.float32)
+    kind = torch.promote_types(result.dtype, torch.float32)
     values = torch.full((len(mask),), float("nan"), dtype=kind, device=image.device)
     if there.any():
         values[there] = metric(result[there], image[there], data_range=2.0, mask=mask[there])

@@ -1,6 +1,7 @@
 """How sure a mean is."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -70,9 +71,9 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def mean_interval(values: Tensor) -> Interval:
-    """Mean and interval of the values that are not NaN; three times NaN where there is none."""
-    values = values[~values.isnan()].double()
+def mean_interval(figures: Iterable[float]) -> Interval:
+    """Mean and interval of the figures that are not NaN; three times NaN where there is none."""
+    values = torch.tensor([value for value in figures if not math.isnan(value)], dtype=torch.float64, device="cpu")
     if not len(values):
         return Interval(math.nan, math.nan, math.nan)
     return Interval(float(values.mean()), *bootstrap_interval(values))

@@ -63,14 +63,13 @@ class InpaintingEvaluation:
         embedder: Callable[[Tensor], Tensor] | None = None,
         band: int = 4,
     ) -> None:
-        check_count(band, name="band")
+        self.band = check_count(band, name="band")
         self.lpips = list(lpips)
         self.extractors = {distance_name(extractor): evaluated(extractor) for extractor in extractors}
         if len(self.extractors) < len(extractors):
             names = [distance_name(extractor) for extractor in extractors]
             raise ValueError(f"extractors must have different names; got {names}. Give each an attribute name.")
         self.embedder = None if embedder is None else evaluated(embedder)
-        self.band = band
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self._hashes: dict[str | int, str] = {}
         self._sizes: set[tuple[int, int]] = set()
@@ -144,7 +143,8 @@ class InpaintingEvaluation:
             raise ValueError("an image was measured on two ranks. Give every rank its own.")
         methods = next(list(rows) for rows, _, _ in parts if rows)
         rows = {method: [row for part, _, _ in parts for row in part.get(method, ())] for method in methods}
-        lines = "".join(f"{id} {hashes[id]}\n" for id in sorted(hashes))
+        ordered = sorted(hashes, key=lambda id: (isinstance(id, str), id))
+        lines = "".join(f"{id} {hashes[id]}\n" for id in ordered)
         protocol = {
             "data": hashlib.sha256(lines.encode()).hexdigest(),
             "images": len(hashes),

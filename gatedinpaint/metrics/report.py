@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gatedinpaint.metrics.bootstrap import Interval, mean_interval
 
 HIGHER_IS_BETTER = ("PSNR", "SSIM", "identity")
@@ -54,7 +52,7 @@ class InpaintingReport:
         ``most=1.0`` includes 1. Empty where there is no such image.
         """
         rows = [row for row in self.rows if least <= row["hole_ratio"] < most or most == row["hole_ratio"] == 1]
-        return {name: mean_interval(torch.tensor([row[name] for row in rows])) for name in self.figures} if rows else {}
+        return {name: mean_interval(row[name] for row in rows) for name in self.figures} if rows else {}
 
     def by_hole_ratio(self, edges: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)) -> dict[str, dict[str, Any]]:
         """:meth:`summary` and number of images for each range of hole ratios that occurs, such as ``"10–20 %"``."""
@@ -75,7 +73,7 @@ class InpaintingReport:
         theirs = {row["id"]: row for row in other.rows}
         # Where both are infinite (both perfect) they do not differ.
         return {
-            name: mean_interval(torch.tensor([_minus(row[name], theirs[row["id"]][name]) for row in self.rows]))
+            name: mean_interval(_minus(row[name], theirs[row["id"]][name]) for row in self.rows)
             for name in self.figures
         }
 

@@ -26,6 +26,27 @@ def test_numbers_that_a_loader_made_a_tensor_of_are_ids() -> None:
     assert report.compare(evaluation.reports()["b"])["PSNR hole"].mean > 0
 
 
+def test_words_and_numbers_may_both_be_ids() -> None:
+    evaluation = InpaintingEvaluation()
+    evaluation.update(*batch(), ids=["a", 1, "1", 0])
+    report = evaluation.reports()["a"]
+    assert {row["id"] for row in report.rows} == {"a", 1, "1", 0}
+    assert report.compare(report)["PSNR"].mean == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_results_may_be_of_another_precision_than_the_truth(dtype: torch.dtype) -> None:
+    (_, image, mask), evaluation = batch(), InpaintingEvaluation()
+    result = (image * 0.9).to(dtype)
+    evaluation.update({"a": result}, image, mask, ids=list("abcd"))
+    expected = InpaintingEvaluation()
+    expected.update({"a": result.double()}, image.double(), mask, ids=list("abcd"))
+    for row, wanted in zip(evaluation.rows["a"], expected.rows["a"], strict=True):
+        assert {name: value for name, value in row.items() if name != "id"} == pytest.approx(
+            {name: value for name, value in wanted.items() if name != "id"}, rel=1e-4
+        )
+
+
 def test_methods_may_come_in_another_order() -> None:
     evaluation = InpaintingEvaluation()
     results, image, mask = batch()

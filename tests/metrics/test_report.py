@@ -1,9 +1,11 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from gatedinpaint.metrics import InpaintingReport, summary_table
+from gatedinpaint.metrics import InpaintingEvaluation, InpaintingReport, summary_table
 
 
 def report(method: str = "ours", ids: str = "ab", **figures: float) -> InpaintingReport:
@@ -33,6 +35,31 @@ def test_the_best_is_bold_in_every_order_although_a_figure_is_missing() -> None:
     for order in (several, several[::-1]):
         lines = summary_table(order, ["identity"]).splitlines()
         assert "| best | **1.0000** |" in lines and "| some | 0.5000 |" in lines and "| none | – |" in lines
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_means_do_not_depend_on_the_default_type_or_device(dtype: torch.dtype) -> None:
+    both = [report(**{"PSNR hole": value}) for value in (22.18, 20.07)]
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device("meta"):
+            summary, gain = both[0].summary()["PSNR hole"], both[0].compare(both[1])["PSNR hole"]
+    finally:
+        torch.set_default_dtype(before)
+    assert summary == (22.18, 22.18, 22.18)
+    assert gain.mean == 22.18 - 20.07
+
+
+def test_the_width_of_the_band_may_be_numpys(tmp_path: Path) -> None:
+    evaluation, image, mask = (
+        InpaintingEvaluation(band=np.int64(2)),
+        torch.zeros(1, 3, 16, 16),
+        torch.ones(1, 1, 16, 16),
+    )
+    evaluation.update({"a": image}, image, mask, ids=["one"])
+    evaluation.reports()["a"].save(tmp_path / "a.json")
+    assert InpaintingReport.load(tmp_path / "a.json").protocol["band"] == 2
 
 
 def test_a_figure_that_no_report_has() -> None:
