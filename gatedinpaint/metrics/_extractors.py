@@ -1,6 +1,7 @@
-"""Networks whose features Fréchet distances are taken over."""
+"""Networks over whose features metrics are taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -28,6 +29,17 @@ def features_of(extractor: Callable[[Tensor], Tensor], images: Tensor) -> Tensor
 def evaluated(extractor: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The extractor, in evaluation mode if it is a module."""
     return extractor.eval() if isinstance(extractor, torch.nn.Module) else extractor
+
+
+@contextmanager
+def made_in_float32() -> Iterator[None]:
+    """A block in which networks are made in float32, whatever the default is: what they measure depends on it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def distance_name(extractor: Callable[[Tensor], Tensor]) -> str:

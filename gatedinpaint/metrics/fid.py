@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gatedinpaint._autocast import without_autocast
 from gatedinpaint._optional import require
 from gatedinpaint._weights_file import read_weights
+from gatedinpaint.metrics._extractors import made_in_float32
 from gatedinpaint.metrics.frechet import FrechetDistance
 
 _FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -53,7 +54,8 @@ class InceptionFeatures(nn.Module):
         self.name = "Inception" if is_original else "Inception, other weights"
         self.distance_name = "FID" if is_original else None
         state = weights if isinstance(weights, Mapping) else read_weights(weights)
-        self.network = _inception()
+        with made_in_float32():
+            self.network = _inception()
         try:
             self.network.load_state_dict(state)
         except RuntimeError as error:

@@ -11,6 +11,7 @@ from gatedinpaint._autocast import without_autocast
 from gatedinpaint._checks import check_image, check_same_shape, has_values
 from gatedinpaint._conv2d import Conv2d, keep_filters
 from gatedinpaint._optional import require
+from gatedinpaint.metrics._extractors import made_in_float32
 from gatedinpaint.metrics._inputs import check_range
 
 # The pixels that each network's strides and poolings need to leave one at the last level.
@@ -20,13 +21,13 @@ _MINIMUM_SIZE = {"alex": 31, "vgg": 16}
 class LPIPS(nn.Module):
     r"""Distance of two images as people judge it, from the feature maps of a trained network; 0 for identical ones.
 
-    .. math:: d(x, y) = \sum_l \frac{1}{H_l W_l} \sum_{h, w}
-        \lVert v_l \odot (\hat x^l_{hw} - \hat y^l_{hw}) \rVert^2
+    .. math:: d(x, y) = \sum_l \frac{1}{H_l W_l} \sum_{h, w} \sum_c
+        v^l_c \, (\hat x^l_{chw} - \hat y^l_{chw})^2
 
     with the features :math:`\hat x^l` of level :math:`l` scaled to length 1 at every place. Trunk and weights
-    :math:`v_l` are those of the ``lpips`` package, version 0.1, and torchvision. Both images pass the trunk in one
-    batch. It stays frozen and in evaluation mode, and computes in float32, also under autocast; the images receive
-    their gradient.
+    :math:`v^l` are those of the ``lpips`` package, version 0.1, and torchvision; the paper writes their roots, inside
+    of the square. Both images pass the trunk in one batch. It stays frozen and in evaluation mode, and computes in
+    float32, also under autocast; the images receive their gradient.
 
     Images must lie in [−1, 1]. One that needs a gradient is the output of a network in training, may overshoot, and
     is not checked.
@@ -62,7 +63,7 @@ class LPIPS(nn.Module):
         require("torchvision", "metrics")
         try:
             # It draws values before it loads them: the caller's random state stays where it is.
-            with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), made_in_float32():
                 warnings.simplefilter("ignore")  # the package calls torchvision in a way that is deprecated there
                 model = package.LPIPS(net=net, verbose=False)
         except (OSError, RuntimeError) as error:

@@ -41,6 +41,19 @@ def test_features_are_pytorch_fids(weights: Path, monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_network_is_made_in_float32_whatever_the_default_is(weights: Path, dtype: torch.dtype) -> None:
+    image = torch.rand(1, 3, 70, 90, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    expected = InceptionFeatures(weights)(image)
+    torch.set_default_dtype(dtype)
+    try:
+        features = InceptionFeatures(weights)
+        assert torch.get_default_dtype() is dtype
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(features(image), expected)
+
+
 def test_other_weights_are_never_called_fid(weights: Path) -> None:
     with pytest.raises(ValueError, match=r"SHA-256 begins with 6726825d; got others.*FrechetDistance\(Inception"):
         FID(weights)

@@ -116,6 +116,18 @@ def test_computes_in_float32(dtype: torch.dtype) -> None:
     assert torch.equal(values, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_is_made_in_float32_whatever_the_default_is(dtype: torch.dtype) -> None:
+    expected, (input, target) = LPIPS("alex")(*images()), images()
+    torch.set_default_dtype(dtype)
+    try:
+        metric = LPIPS("alex")
+        assert torch.get_default_dtype() is dtype
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(metric(input, target), expected)
+
+
 def test_stays_in_evaluation_mode_and_draws_no_random_numbers() -> None:
     before = torch.get_rng_state()
     parent = torch.nn.Sequential(LPIPS("alex")).train()
