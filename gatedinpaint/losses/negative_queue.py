@@ -50,7 +50,7 @@ class NegativeQueue(nn.Module):
         for name, value in (("dim", dim), ("size", size)):
             if value < 1:
                 raise ValueError(f"{name} must be 1 or more; got {value}.")
-        self.register_buffer("keys", torch.zeros(size, dim))
+        self.register_buffer("keys", torch.zeros(size, dim, dtype=torch.float32))
         self.register_buffer("enqueued", torch.zeros((), dtype=torch.int64))  # ever: the ring's next row is this % size
 
     @property

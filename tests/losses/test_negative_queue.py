@@ -75,6 +75,16 @@ def test_keys_are_kept_in_float32(dtype):
     assert queue.negatives.sum() == 4
 
 
+def test_keys_are_kept_in_float32_whatever_the_default_is():
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        queue = NegativeQueue(dim=1, size=2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    queue.enqueue(torch.tensor([[1.001]]))
+    assert torch.equal(queue.negatives, torch.tensor([[1.001]]))
+
+
 @pytest.mark.parametrize("before", [2, 5])  # not full, and once around
 def test_goes_on_from_its_state_dict(before):
     first, second = NegativeQueue(dim=1, size=3), NegativeQueue(dim=1, size=3)
