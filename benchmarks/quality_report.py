@@ -55,13 +55,13 @@ def _table(methods: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _cell(name: str, value: Any) -> str:
-    if value is None or value in ("nan", "inf"):
+    # Words stand for what JSON has no number for.
+    numbers = [float(x) for x in (value if isinstance(value, list) else [value]) if x is not None]
+    if not numbers or math.isnan(numbers[0]):
         return "–"
     digits = 2 if name.startswith(("PSNR", "Fréchet", "FID")) else 3
-    if isinstance(value, list):
-        mean, low, high = value
-        return f"{mean:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
-    return f"{value:.{digits}f}"
+    mean, *ends = (f"{x:.{digits}f}" for x in numbers)
+    return f"{mean} ({'–'.join(ends)})" if ends else mean
 
 
 def _papers_table() -> list[str]:
@@ -84,7 +84,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
     markers = itertools.cycle("os^vDPX<>")
     for method, row in results["tables"][0]["methods"].items():
         x, y = row["PSNR hole"], row["LPIPS alex"]
-        if not all(isinstance(value, list) and all(map(math.isfinite, value)) for value in (x, y)):
+        if not all(math.isfinite(float(number)) for number in (*x, *y)):
             continue
         errors = [[[value[0] - value[1]], [value[2] - value[0]]] for value in (x, y)]
         axes.errorbar(

@@ -228,6 +228,21 @@ def test_documentation_shows_what_the_file_holds(tmp_path: Path, monkeypatch: py
     assert "Table 1 of the paper" not in (tmp_path / "quality.txt").read_text("utf-8")
 
 
+def test_results_that_are_the_truth_and_figures_that_nothing_has(tmp_path: Path) -> None:
+    rows = {
+        "theirs": {"PSNR hole": [math.inf] * 3, "SSIM hole": [math.nan] * 3, "LPIPS alex": [0.0] * 3, "FID": math.nan},
+        "Telea": {"PSNR hole": [15.0, 14.0, 16.0], "SSIM hole": [0.5, 0.4, 0.6], "LPIPS alex": [0.1, 0.1, 0.2]},
+    }
+    manifest = {"versions": {}, "python": "3", "command": ""}
+    tables = [{"title": "all", "methods": rows, "notes": []}]
+    results = quality.strict({"model": "", "data": "", "tables": tables, "manifest": manifest})
+    text = quality_report.markdown(results, papers=False)
+    assert "| theirs | inf (inf–inf) | – | 0.000 (0.000–0.000) | – |" in text
+    assert "| Telea | 15.00 (14.00–16.00) | 0.500 (0.400–0.600) | 0.100 (0.100–0.200) | – |" in text
+    quality_report.plot(results, tmp_path / "quality.png")
+    assert (tmp_path / "quality.png").is_file()
+
+
 def test_page_without_results_says_how_to_get_them(tmp_path: Path) -> None:
     assert "make bench DATA=SET" in quality_report.page(tmp_path / "quality.json")
 
