@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatedinpaint._autocast import without_autocast
+from gatedinpaint._checks import check_image, has_values
 from gatedinpaint._optional import require
 from gatedinpaint._weights_file import read_weights
 from gatedinpaint.metrics._extractors import made_in_float32
+from gatedinpaint.metrics._inputs import check_range
 from gatedinpaint.metrics.frechet import FrechetDistance
 
 _FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -36,8 +38,10 @@ class InceptionFeatures(nn.Module):
     Raises:
         ImportError: without ``pytorch-fid`` and ``torchvision``: ``pip install "gatedinpaint[metrics]"``.
         FileNotFoundError: ``weights`` is the path of no file.
+        TypeError: an image that is not a floating-point tensor.
         RuntimeError: ``weights=None``, and they came neither from the cache nor by download.
-        ValueError: a damaged file, or the state dict of another network.
+        ValueError: a damaged file, or the state dict of another network; in the forward pass images that are not
+            (B, 3, H, W), or lie outside [−1, 1]. As in :class:`LPIPS`, one that needs a gradient may overshoot.
 
     Reference:
         Seitzer, "pytorch-fid", 2020, whose weights are those of Heusel et al. 2017.
@@ -66,6 +70,9 @@ class InceptionFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [−1, 1] → (B, 2048) float32."""
+        check_image(image)
+        if not image.requires_grad and has_values(image):
+            check_range(image, -1.0, 1.0, name="image")
         net: Any = self.network
         with without_autocast(image):
             # To [0, 1] and back, as pytorch-fid does it: the rounding is then the same.

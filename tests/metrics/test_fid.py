@@ -41,6 +41,17 @@ def test_features_are_pytorch_fids(weights: Path, monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_photos_and_images_of_another_range_have_no_features(weights: Path) -> None:
+    features, photo = InceptionFeatures(weights), torch.full((1, 3, 75, 75), 200, dtype=torch.uint8)
+    with pytest.raises(TypeError, match="image must be a floating-point tensor; got torch.uint8"):
+        features(photo)
+    with pytest.raises(ValueError, match=r"image must be in \[-1, 1\]; got values from 200 to 200"):
+        features(photo.float())
+    with pytest.raises(ValueError, match=r"image must be \(B, 3, H, W\); got \(3, 75, 75\)"):
+        features(torch.zeros(3, 75, 75))
+    assert features(torch.full((1, 3, 75, 75), 1.2, requires_grad=True)).shape == (1, 2048)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_network_is_made_in_float32_whatever_the_default_is(weights: Path, dtype: torch.dtype) -> None:
     image = torch.rand(1, 3, 70, 90, generator=torch.Generator().manual_seed(0)) * 2 - 1
