@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from gatedinpaint.metrics import bootstrap_interval, identity_similarity
+from gatedinpaint.metrics import bootstrap, bootstrap_interval, identity_similarity
 
 
 def test_interval_is_scipys_give_or_take_the_draws() -> None:
@@ -22,6 +22,9 @@ def test_interval_is_the_same_for_a_seed_however_many_are_drawn_at_once(monkeypa
     values = torch.rand(50, generator=torch.Generator().manual_seed(0))
     assert bootstrap_interval(values) == bootstrap_interval(values)
     assert bootstrap_interval(values) != bootstrap_interval(values, seed=1)
+    at_once = bootstrap_interval(values)
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", 7 * 50)
+    assert bootstrap_interval(values) == at_once
     narrow, wide = bootstrap_interval(values, confidence=0.5), bootstrap_interval(values)
     assert wide[0] < narrow[0] < values.mean() < narrow[1] < wide[1]
 

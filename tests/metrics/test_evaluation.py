@@ -62,6 +62,10 @@ def test_figures_are_those_of_the_metrics_in_their_regions() -> None:
     torch.testing.assert_close(
         torch.tensor([row["SSIM hole"] for row in report.rows]), ssim(result, image, data_range=2.0, mask=mask)
     )
+    x, t = colour(result).double().numpy(), colour(image).double().numpy()
+    likeness = (x * t).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(t, axis=1)
+    assert [row["identity"] for row in report.rows] == pytest.approx(likeness, rel=1e-5)
+    assert min(likeness) < 0.999
     distance = FrechetDistance(colour).update(image, real=True).update(result, real=False)
     assert report.distances == {"Fréchet distance (colour)": pytest.approx(distance.compute(), rel=1e-9)}
 
@@ -161,6 +165,10 @@ def test_what_does_not_fit_is_refused() -> None:
         evaluation.update({"m": result}, image, empty, ids=list("abcdef"))
     with pytest.raises(ValueError, match=r"results\['m'\] and image must have one shape"):
         evaluation.update({"m": result[:1]}, image, mask, ids=list("abcdef"))
+    with pytest.raises(ValueError, match=r"results\['m'\] must be in \[-1, 1\]; got values from"):
+        evaluation.update({"m": 3 * result}, image, mask, ids=list("abcdef"))
+    with pytest.raises(ValueError, match="a method needs a name; got an empty one"):
+        evaluation.update({"": result}, image, mask, ids=list("abcdef"))
     with pytest.raises(TypeError, match="mask must be a floating-point tensor; got torch.int64"):
         evaluation.update({"m": result}, image, mask.long(), ids=list("abcdef"))
     with pytest.raises(ValueError, match="ids must name each of the 6 images once"):

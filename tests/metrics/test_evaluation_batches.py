@@ -26,6 +26,14 @@ def test_numbers_that_a_loader_made_a_tensor_of_are_ids() -> None:
     assert report.compare(evaluation.reports()["b"])["PSNR hole"].mean > 0
 
 
+def test_an_image_that_two_ranks_measured_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation = InpaintingEvaluation()
+    evaluation.update(*batch(), ids=list("abcd"))
+    monkeypatch.setattr("gatedinpaint.metrics.evaluation._from_all_ranks", lambda own: [own, own])
+    with pytest.raises(ValueError, match="an image was measured on two ranks"):
+        evaluation.reports()
+
+
 def test_words_and_numbers_may_both_be_ids() -> None:
     evaluation = InpaintingEvaluation()
     evaluation.update(*batch(), ids=["a", 1, "1", 0])
