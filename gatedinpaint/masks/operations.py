@@ -50,7 +50,7 @@ def dilate(mask: Tensor, radius: int) -> Tensor:
         >>> dilate(torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
         [0.0, 1.0, 1.0, 1.0, 0.0]
     """
-    _check(mask, radius)
+    radius = _check(mask, radius)
     # One side after the other: the same maximum over the square with 2·(2r + 1) instead of (2r + 1)² comparisons.
     rows = F.max_pool2d(mask, (2 * radius + 1, 1), stride=1, padding=(radius, 0))
     return F.max_pool2d(rows, (1, 2 * radius + 1), stride=1, padding=(0, radius))
@@ -67,7 +67,7 @@ def erode(mask: Tensor, radius: int) -> Tensor:
         >>> erode(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
         [0.0, 0.0, 1.0, 0.0, 0.0]
     """
-    _check(mask, radius)
+    radius = _check(mask, radius)
     return 1.0 - dilate(1.0 - mask, radius)
 
 
@@ -89,7 +89,7 @@ def feather(mask: Tensor, radius: int) -> Tensor:
         >>> feather(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
         [0.0, 0.5, 1.0, 0.5, 0.0]
     """
-    _check(mask, radius)
+    radius = _check(mask, radius)
     # The mean of the mask eroded by 0 … radius. Whole numbers are exact in float32; bfloat16 counts to 256 only.
     outside, total = 1.0 - mask, mask.to(torch.promote_types(mask.dtype, torch.float32))
     for _ in range(radius):
@@ -98,11 +98,13 @@ def feather(mask: Tensor, radius: int) -> Tensor:
     return (total / (radius + 1)).to(mask.dtype)
 
 
-def _check(mask: Tensor, radius: int) -> None:
+def _check(mask: Tensor, radius: int) -> int:
+    """Return the radius as an int: twice an ``np.uint8`` would wrap around."""
     check_image(mask, name="mask", channels=1)
     try:
-        index(radius)
+        radius = index(radius)
     except TypeError:
         raise TypeError(f"radius must be a whole number of pixels; got {radius!r}.") from None
     if radius < 0:
         raise ValueError(f"radius must be 0 or more pixels; got {radius}.")
+    return radius

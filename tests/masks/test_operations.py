@@ -85,3 +85,10 @@ def test_a_radius_that_is_no_whole_number(operation: Callable[[torch.Tensor, flo
     with pytest.raises(TypeError, match=r"radius must be a whole number of pixels; got 2\.0"):
         operation(torch.zeros(1, 1, 4, 4), 2.0)
     assert operation(torch.zeros(1, 1, 4, 4), np.int64(2)).shape == (1, 1, 4, 4)
+
+
+@pytest.mark.parametrize("operation", [dilate, erode, feather])
+def test_twice_a_radius_need_not_fit_into_its_type(operation: Callable[[torch.Tensor, int], torch.Tensor]) -> None:
+    mask = random_mask()
+    for radius in (np.int8(100), np.uint8(200)):
+        assert torch.equal(operation(mask, radius), operation(mask, int(radius)))
