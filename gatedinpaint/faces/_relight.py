@@ -32,8 +32,8 @@ def relight(warped: Photo, target: Photo, skin: Hole, landmarks: NDArray[np.floa
 
     Args:
         warped, target: uint8 RGB (H, W, 3).
-        skin: bool (H, W), skin that both photos show. With less of it than a 64th of the squared face height nothing is
-            changed.
+        skin: bool (H, W), skin that both photos show. With less of it than a 64th of the squared face height, or none
+            but specks, nothing is changed.
         landmarks: (478, 2) points (x, y) in pixels of ``target``.
     """
     cv2 = require("cv2", "faces")
@@ -46,6 +46,8 @@ def relight(warped: Photo, target: Photo, skin: Hole, landmarks: NDArray[np.floa
     weight = cv2.resize(skin.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     blurred_weight = cv2.GaussianBlur(weight, (0, 0), _BLUR)
     seen = weight > 0.5
+    if not seen.any():
+        return warped
 
     def smooth(photo: Photo) -> NDArray[np.float64]:
         """The skin's colours (N, 3), each averaged over the skin around it."""

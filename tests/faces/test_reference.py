@@ -239,6 +239,15 @@ def test_a_target_without_sense_is_not_amplified(aligned: AlignedFace) -> None:
     assert relit.photo[relit.known].std() < 1.05 * warped.photo[warped.known].std()
 
 
+def test_nothing_is_matched_by_specks_of_skin(photo: Photo, face: Face) -> None:
+    large = align(photo, face.landmarks, size=512)
+    points, specks = large.landmarks, np.ones((512, 512), bool)
+    specks[::2, ::3] = False  # no place shows more skin than hole
+    plain = warp_reference(large.photo, points, points, (512, 512))
+    relit = warp_reference(large.photo, points, points, (512, 512), target=large.photo // 2, hole=specks)
+    np.testing.assert_array_equal(relit.photo, plain.photo)
+
+
 def test_bad_input_is_refused(aligned: AlignedFace) -> None:
     photo, points = aligned.photo, aligned.landmarks
     with pytest.raises(ValueError, match=r"reference must be RGB"):
