@@ -11,6 +11,7 @@ from gatedinpaint.image import Hole
 
 LANDMARKS = 478
 FOREHEAD, CHIN = 10, 152
+_FARTHEST = 1e6  # pixels; beyond, OpenCV's fixed-point coordinates wrap around, and crops would take all memory
 
 MASK_POLYGON = (
     *(234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454),
@@ -62,6 +63,10 @@ def check_landmarks(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
     points = np.asarray(landmarks, dtype=np.float64)
     if not np.isfinite(points).all():
         raise ValueError("landmarks must be finite; got NaN or infinite coordinates.")
+    if np.abs(points).max() > _FARTHEST:
+        raise ValueError(
+            f"landmarks must lie within {_FARTHEST:g} pixels of the photo's corner; got {np.abs(points).max():g}."
+        )
     if face_height(points) < 1:
         raise ValueError(
             "landmarks must span at least a pixel from forehead to chin. Pixels, not fractions, are meant."
@@ -146,7 +151,8 @@ def polygon_hole(polygon: NDArray[np.floating], size: tuple[int, int]) -> Hole:
         size: (height, width) of the photo.
 
     Raises:
-        ValueError: a polygon that is not finite (N, 2) points, a size that is not (H, W).
+        ValueError: a polygon that is not finite (N, 2) points or has one over 1e7 pixels away, a size that is not
+            (H, W).
         ImportError: OpenCV is not installed.
 
     Example:
@@ -159,6 +165,11 @@ def polygon_hole(polygon: NDArray[np.floating], size: tuple[int, int]) -> Hole:
     polygon = np.asarray(polygon, dtype=np.float64)
     if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
         raise ValueError(f"polygon must be finite (N, 2) points (x, y), N at least 3; got {polygon.shape}.")
+    if np.abs(polygon).max() > 10 * _FARTHEST:
+        raise ValueError(
+            f"polygon must lie within {10 * _FARTHEST:g} pixels of the photo's corner; got {np.abs(polygon).max():g}. "
+            "Cut it off nearer to the photo."
+        )
     size = check_size(size)
     cv2 = require("cv2", "faces")
     filled = np.zeros(size, dtype=np.uint8)

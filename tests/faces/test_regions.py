@@ -80,6 +80,13 @@ def test_bad_polygons_are_refused(bad: np.ndarray) -> None:
         polygon_hole(bad, (8, 8))
 
 
+def test_a_polygon_may_reach_far_beyond_the_photo_but_not_beyond_counting() -> None:
+    half = np.array([[-1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [-1.0, 1.0]])
+    assert polygon_hole(1e7 * half + [0, 4], (8, 8)).sum() == 4 * 8
+    with pytest.raises(ValueError, match=r"polygon must lie within 1e\+07 pixels .*; got 2e\+08"):
+        polygon_hole(2e8 * half, (8, 8))
+
+
 @pytest.mark.parametrize("size", [(8, 8, 3), (8,), (8, 0), (8.0, 8), 8])
 def test_a_size_is_height_and_width(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"size must be \(height, width\), whole numbers of 1 or more; got"):
@@ -97,6 +104,7 @@ def test_shifts_are_finite(face: Face, shift: str) -> None:
     [
         (np.zeros((468, 2)), r"\(478, 2\).*got \(468, 2\)"),
         (np.full((478, 2), np.inf), "finite"),
+        (np.random.default_rng(0).uniform(-2e8, 2e8, (478, 2)), r"within 1e\+06 pixels .*; got"),
         (np.random.default_rng(0).uniform(0, 0.5, (478, 2)), "Pixels, not fractions"),
     ],
 )
