@@ -47,13 +47,15 @@ class AlignedFace:
     def cover(self, hole: Hole) -> Hole:
         """Map a hole (H, W) of the source photo to the crop: every pixel in which any pixel of the hole lies.
 
+        Beyond the photo's border that is the hole's mirror image, as what the crop shows there is the photo's.
+
         Raises:
             TypeError: a hole that is not bool.
             ValueError: a hole that is not of the source photo's size.
         """
         check_hole(hole, self.source_size, matching="the source photo")
         size = len(self.photo)
-        share = resample(hole, self.matrix, (size, size), border="constant")
+        share = resample(hole, self.matrix, (size, size), border="reflect")
         covered: Hole = share > 1e-6
         return covered
 

@@ -106,6 +106,17 @@ def test_a_hole_covers_every_pixel_that_it_touches(photo: Photo, face: Face) -> 
         aligned.cover(hole[1:])
 
 
+def test_beyond_the_border_the_hole_is_mirrored_as_the_photo_is(photo: Photo, face: Face) -> None:
+    chin = int(face.landmarks[152, 1])
+    cut = photo[:chin].copy()
+    hole = np.zeros(cut.shape[:2], bool)
+    hole[chin - 25 :, 200:260] = True
+    cut[:], cut[hole] = 0, 255
+    aligned = align(cut, face.landmarks, size=256)
+    assert aligned.to_crop(np.array([[230.0, chin + 20.0]]))[0, 1] < 250  # the crop shows what is beyond
+    assert not aligned.photo[~aligned.cover(hole)].any()
+
+
 def test_one_pixel_of_a_photo_in_full_size_is_not_lost(face: Face) -> None:
     photo = np.zeros((3200, 3200, 3), np.uint8)
     landmarks = 16 * (face.landmarks - [120, 20])  # the face is 16 times as large, and fills this part of the photo
