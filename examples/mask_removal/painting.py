@@ -17,6 +17,9 @@ _WORTH_IT = 1.3
 _MARGIN = 0.016
 """How far a first pass is shown around the hole, as a share of the side."""
 
+_GREY = 8
+"""In a grey photo the channels differ by no more, in 99 of 100 pixels; JPEG may have left some colour."""
+
 Paint = Callable[[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None], np.ndarray]
 
 
@@ -55,6 +58,8 @@ def paint_crop(
     A crop that was enlarged to hold all of the hole has the face elsewhere than most crops of the training have it. So
     its middle, which is such a crop, is filled by itself; the rest only as far as the hole reaches out of it.
 
+    A grey photo is painted in grey: the generator has learned from coloured ones.
+
     At more than 128 pixels and without a reference the middle is filled in two passes, see :func:`paint_in_two_passes`.
 
     Args:
@@ -76,7 +81,7 @@ def paint_crop(
     else:
         of_middle = (None if x is None else x[middle] for x in (warped, known))
         frame[middle] = paint(crop[middle], hole[middle], *of_middle)
-    return frame
+    return _grey(frame) if _is_grey(crop[~hole]) else frame
 
 
 def paint_in_two_passes(paint: Paint, crop: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -102,6 +107,15 @@ def paint_in_two_passes(paint: Paint, crop: np.ndarray, hole: np.ndarray) -> np.
 def paint_of(generator: InpaintGenerator | Painter) -> Paint:
     """The function that paints one crop."""
     return functools.partial(_paint, generator) if isinstance(generator, torch.nn.Module) else generator.paint
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    """Whether pixels (N, 3) have no colour; none have none to tell."""
+    return len(pixels) > 0 and float(np.percentile(np.ptp(pixels, axis=1), 99)) <= _GREY
+
+
+def _grey(photo: np.ndarray) -> np.ndarray:
+    return np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
 
 
 def _takes_reference(generator: InpaintGenerator | Painter) -> bool:

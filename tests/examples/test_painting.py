@@ -1,5 +1,6 @@
 """How a crop is painted."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -80,3 +81,24 @@ def test_the_evaluation_fills_as_the_pipeline_does(crop: np.ndarray, hole: np.nd
 
 def test_the_larger_crop_is_for_faces_that_have_pixels_for_it() -> None:
     assert [size_for(pixels) for pixels in (60, 128, 160, 170, 2000)] == [SMALL, SMALL, SMALL, LARGE, LARGE]
+
+
+class Colourful:
+    """Paints orange everywhere."""
+
+    reference = True
+
+    def paint(self, crop: np.ndarray, *_: object) -> np.ndarray:
+        return np.broadcast_to(np.array([200, 120, 40], np.uint8), crop.shape).copy()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_grey_photo_is_painted_in_grey(crop: np.ndarray, hole: np.ndarray, size: int) -> None:
+    orange = Colourful().paint(crop)
+    grey = np.repeat(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    grey[hole] = (30, 90, 200)  # what lies in the hole does not matter
+    nearly = grey + np.array([0, 4, 8], np.uint8)
+    for photo, painted in ((grey, 135), (nearly, 135), (crop, orange)):
+        frame = paint_crop(Colourful(), photo[:size, :size], hole[:size, :size], size=size)
+        assert (frame == (painted if isinstance(painted, int) else painted[:size, :size]))[hole[:size, :size]].all()
+    assert (paint_crop(Colourful(), grey, np.ones_like(hole), size=LARGE) == orange).all()
