@@ -65,6 +65,15 @@ def bare_skin(landmarks: NDArray[np.floating]) -> Hole:
     return skin
 
 
+def photo_shown(window: AlignedFace) -> Hole:
+    """Where the window shows the photo; beyond it the border only goes on, and is no evidence of anything."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    places = window.to_source(np.stack([x, y], -1).reshape(-1, 2))
+    height, width = window.source_size
+    shown: Hole = ((places > -0.5) & (places < (width - 0.5, height - 0.5))).all(1)
+    return shown.reshape(SIDE, SIDE)
+
+
 def disc(radius: int) -> Any:
     """A disc of pixels, for morphology in the window."""
     cv2 = require("cv2", "faces")

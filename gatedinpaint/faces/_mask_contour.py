@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gatedinpaint._optional import require
 from gatedinpaint.faces._colour_density import colour_cells, colour_density, to_lab
-from gatedinpaint.faces._face_window import HEIGHT, SIDE, bare_skin
+from gatedinpaint.faces._face_window import HEIGHT, SIDE, bare_skin, photo_shown
 from gatedinpaint.faces._lips import lips_visible
 from gatedinpaint.faces.align import AlignedFace
 from gatedinpaint.faces.regions import CHIN, mask_polygon
@@ -59,7 +59,8 @@ def find_contour(window: AlignedFace) -> MaskContour:
         colour · (∫ outside − ∫ inside of the log-odds) − edge · contrast(r) + shape · (r − polygon)² + jump · (Δr)²
 
     by dynamic programming. The log-odds compare the density of colours inside the outline with that of its surroundings
-    and of the bare skin; they and the outline are estimated in turn.
+    and of the bare skin; they and the outline are estimated in turn. Beyond the photo's border there is neither colour
+    nor contrast, and the shape alone decides.
     """
     cv2 = require("cv2", "faces")
     points = window.landmarks.astype(np.float64)
@@ -74,9 +75,11 @@ def find_contour(window: AlignedFace) -> MaskContour:
         return sampled
 
     lab = to_lab(window.photo, blur=1.0)
-    cost = _SHAPE / 2 * ((_OFFSETS - _USUAL_OFFSET) / _DEVIATION) ** 2 - _EDGE * _edges(along_rays(lab))
+    shown = photo_shown(window)
+    edges = _edges(along_rays(lab)) * (along_rays(shown.astype(np.float32)) > 0.99)
+    cost = _SHAPE / 2 * ((_OFFSETS - _USUAL_OFFSET) / _DEVIATION) ** 2 - _EDGE * edges
     cells = colour_cells(lab)
-    skin = colour_density(cells[bare_skin(points)])
+    skin = colour_density(cells[bare_skin(points) & shown])
     y, x = np.mgrid[:SIDE, :SIDE]
     radius = np.hypot(x - centre[0], y - centre[1])
     ray = np.round(np.arctan2(y - centre[1], x - centre[0]) / (2 * np.pi) * _RAYS).astype(np.intp) % _RAYS
@@ -85,8 +88,9 @@ def find_contour(window: AlignedFace) -> MaskContour:
     offset = np.full(_RAYS, -0.03 * HEIGHT)
     for index in range(_ROUNDS):
         beyond = (radius - (shape + offset)[ray]) / HEIGHT
-        inside = beyond < (-0.04 if index else -0.10)  # the polygon is only roughly right
-        odds = along_rays(_log_odds(cells, inside, (beyond > 0.05) & (beyond < 0.30), sector, skin))
+        inside = shown & (beyond < (-0.04 if index else -0.10))  # the polygon is only roughly right
+        around = shown & (beyond > 0.05) & (beyond < 0.30)
+        odds = along_rays(_log_odds(cells, inside, around, sector, skin) * shown)
         region = (odds / 2 - np.cumsum(odds, 1)) * _STEP / HEIGHT
         path = _closed_path(cost + _COLOUR * region)
         offset = _smooth(_OFFSETS[path], 1.2)
@@ -153,7 +157,7 @@ def _log_odds(
     within = colour_density(cells[inside])
     # Cheek that the outline holds as yet, as on a turned head, has the colours of skin, and is not to pass for cloth.
     own = within**2 / (within + _NOT_SKIN * skin + _UNSEEN)
-    cloth = np.log(own / own.sum() + _UNSEEN)
+    cloth = np.log(own / max(float(own.sum()), _UNSEEN) + _UNSEEN)
     surroundings, where = cells[outside], sector[outside]
     around = [surroundings[where == index] for index in range(_SECTORS)]
     odds = np.empty((_SECTORS, len(cloth)), np.float32)

@@ -198,3 +198,10 @@ def test_an_outline_that_cannot_be_right_lowers_the_quality(aligned: AlignedFace
 def test_a_photo_of_another_type_is_a_type_error(function: Callable[..., object], photo: Photo, face: Face) -> None:
     with pytest.raises(TypeError, match="photo must be uint8"):
         function(photo.astype(np.float32), face.landmarks)
+
+
+def test_beyond_the_border_is_no_evidence(aligned: AlignedFace) -> None:
+    """Cloth that the border cuts off is not continued by its last row, for the search to wonder at."""
+    masked, _ = draw_face_mask(aligned.photo, aligned.landmarks, color="blue", seed=1, ear_loops=False)
+    bottom = int(aligned.landmarks[152, 1] - 0.22 * face_height(aligned.landmarks))
+    assert find_face_mask(masked[:bottom], aligned.landmarks).quality > 0.9
