@@ -114,7 +114,7 @@ def test_beyond_the_border_the_hole_is_mirrored_as_the_photo_is(photo: Photo, fa
     cut[:], cut[hole] = 0, 255
     aligned = align(cut, face.landmarks, size=256)
     assert aligned.to_crop(np.array([[230.0, bottom + 20.0]]))[0, 1] < 250  # the crop shows what is beyond
-    assert not aligned.photo[~aligned.cover(hole)].any()
+    assert aligned.photo[~aligned.cover(hole)].max() < 8  # not white: overshoot of cubic interpolation at corners
 
 
 def test_one_pixel_of_a_photo_in_full_size_is_not_lost(face: Face) -> None:
