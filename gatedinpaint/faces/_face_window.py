@@ -70,8 +70,9 @@ def photo_shown(window: AlignedFace) -> Hole:
     y, x = np.mgrid[:SIDE, :SIDE]
     places = window.to_source(np.stack([x, y], -1).reshape(-1, 2))
     height, width = window.source_size
-    shown: Hole = ((places > -0.5) & (places < (width - 0.5, height - 0.5))).all(1)
-    return shown.reshape(SIDE, SIDE)
+    within = (places > -0.5) & (places < (width - 0.5, height - 0.5))
+    shown: Hole = (within[:, 0] & within[:, 1]).reshape(SIDE, SIDE)
+    return shown
 
 
 def disc(radius: int) -> Any:
