@@ -25,6 +25,7 @@ PresetName = Literal[
     "joint",
     "joint_finish",
     "polish",
+    "polish_finish",
     "smoke",
 ]
 
@@ -46,7 +47,8 @@ presets:
   coarse_finish what follows coarse, at 256 and 128 pixels
   joint         coarse and small_finish together
   joint_finish  coarse_finish and joint together, with more skips
-  polish        the shipped weights: what follows joint_finish
+  polish        what follows joint_finish
+  polish_finish the shipped weights: what follows polish
   paper         as published, for GPUs
   deepgin       with its ancestor's losses, for GPUs
   smoke         a few steps

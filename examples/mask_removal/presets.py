@@ -8,6 +8,7 @@ from examples.mask_removal.stages import (
     joint,
     joint_finish,
     polish,
+    polish_finish,
     small,
     small_finish,
     small_start,
@@ -61,5 +62,6 @@ PRESETS = {
     "joint": joint,
     "joint_finish": joint_finish,
     "polish": polish,
+    "polish_finish": polish_finish,
     "smoke": smoke,
 }

@@ -177,7 +177,7 @@ def joint_finish() -> Config:
 
 
 def polish() -> Config:
-    """The shipped weights: from those of :func:`joint_finish`, with more of LPIPS and more steps at full size."""
+    """From the weights of :func:`joint_finish`, with more of LPIPS and more steps at full size."""
     return replace(
         joint_finish(),
         weights=replace(joint_finish().weights, lpips=3.0, lpips_vgg=6.0),
@@ -187,4 +187,17 @@ def polish() -> Config:
         learning_rate_generator=5e-4,
         steps_constant=1900,
         steps_decay=1900,
+    )
+
+
+def polish_finish() -> Config:
+    """The shipped weights: more of :func:`polish`, from its generator, with still more of both."""
+    return replace(
+        polish(),
+        weights=replace(polish().weights, lpips_vgg=8.0),
+        half_size_share=0.3,
+        steps_constant=2900,
+        steps_decay=2800,
+        sheet_every=1000,
+        checkpoint_every=300,
     )
