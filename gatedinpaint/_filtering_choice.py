@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from gatedinpaint._processor import products_use_half_the_width
+from gatedinpaint._processor import vectors
 
 _mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
 
@@ -15,7 +15,7 @@ _mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filt
 class _Costs(NamedTuple):
     """Costs of minimal filtering in multiplications of a plain convolution.
 
-    Estimated with AVX2 and AVX-512; ``python -m benchmarks.filtering`` prints what they decide.
+    Estimated by what the processor computes with; ``python -m benchmarks.filtering`` prints what they decide.
     """
 
     product: float
@@ -28,11 +28,12 @@ class _Costs(NamedTuple):
     """A weight transformed beforehand, and read."""
 
 
-_ONE_THREAD = _Costs(2.0, 75.0, 3000.0, 500.0)
-# Threads share a plain convolution better than small products.
-_MORE_THREADS = _Costs(2.6, 45.0, 4200.0, 500.0)
-_ONE_THREAD_AT_HALF_WIDTH = _Costs(2.6, 90.0, 6000.0, 500.0)
-_MORE_THREADS_AT_HALF_WIDTH = _Costs(2.4, 145.0, 8000.0, 600.0)
+# One thread and more: they share a plain convolution better than small products.
+_COSTS = {
+    "avx2": (_Costs(1.5, 50.0, 2000.0, 500.0), _Costs(1.0, 100.0, 2400.0, 500.0)),
+    "avx512": (_Costs(2.0, 75.0, 3000.0, 500.0), _Costs(2.6, 45.0, 4200.0, 500.0)),
+    "wider convolutions": (_Costs(2.6, 90.0, 6000.0, 500.0), _Costs(2.4, 145.0, 8000.0, 600.0)),
+}
 _WORTH_IT = 0.95
 
 
@@ -80,13 +81,7 @@ def filtering_wanted(shape: torch.Size, out_channels: int, *, dilation: int, pad
     height, width = (side + 2 * padding - 2 * dilation for side in size)
     tiles = batch * dilation**2 * -(-height // (4 * dilation)) * -(-width // (4 * dilation))
     products, channels = in_channels * out_channels, in_channels + out_channels
-    costs = _costs(torch.get_num_threads())
+    costs = _COSTS[vectors()][torch.get_num_threads() > 1]
     fewer = tiles * 36 * (costs.product * products + costs.channel * channels)
     fewer += products * (costs.kept_filter if kept else costs.filter)
     return fewer < _WORTH_IT * batch * height * width * 9 * products
-
-
-def _costs(threads: int) -> _Costs:
-    if products_use_half_the_width():
-        return _ONE_THREAD_AT_HALF_WIDTH if threads == 1 else _MORE_THREADS_AT_HALF_WIDTH
-    return _ONE_THREAD if threads == 1 else _MORE_THREADS

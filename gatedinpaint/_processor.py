@@ -4,6 +4,7 @@ import platform
 import re
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -12,15 +13,20 @@ _ZEN_5 = 26
 
 
 @cache
-def products_use_half_the_width() -> bool:
-    """Whether a product of matrices has half the rate of a convolution: on AMD's processors since Zen 5.
+def vectors() -> Literal["avx2", "avx512", "wider convolutions"]:
+    """What convolutions and products of matrices compute with in float32.
 
-    oneDNN, which convolves, takes their AVX-512, which Zen 5 computes at full width; MKL, which multiplies matrices,
-    keeps to AVX2 on processors that are not Intel's. Measured: 94 against 240 GFLOP/s on one core.
+    ``"wider convolutions"`` are those of AMD's processors since Zen 5: oneDNN, which convolves, takes their AVX-512 at
+    full width; MKL, which multiplies matrices, keeps to AVX2 on processors that are not Intel's. Measured: 240 against
+    94 GFLOP/s on one core. Whatever is neither counts as ``"avx512"``.
     """
-    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
-        return False
-    return amd_family(_description()) >= _ZEN_5
+    capability = torch.backends.cpu.get_cpu_capability()
+    if capability == "AVX2":
+        return "avx2"
+    has_mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    if capability == "AVX512" and has_mkl and amd_family(_description()) >= _ZEN_5:
+        return "wider convolutions"
+    return "avx512"
 
 
 def amd_family(description: str) -> int:

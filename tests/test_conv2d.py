@@ -99,16 +99,16 @@ def test_transformed_and_traced_calls_stay_plain() -> None:
     assert any("conv2d" in str(node.target) for node in exported.graph.nodes)
 
 
-@pytest.fixture(params=[False, True], ids=["full", "half"])
-def half_width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether products of matrices run at half the width of the processor's vectors, whatever this one does."""
-    monkeypatch.setattr(_filtering_choice, "products_use_half_the_width", lambda: request.param)
-    return bool(request.param)
+@pytest.fixture(params=["avx2", "avx512", "wider convolutions"])
+def vectors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the processor is taken to compute with."""
+    monkeypatch.setattr(_filtering_choice, "vectors", lambda: request.param)
+    return str(request.param)
 
 
-def test_only_where_it_is_faster(half_width: bool) -> None:
+def test_only_where_it_is_faster(vectors: str) -> None:
     wide, narrow = Conv2d(128, 256, 3, padding=1), Conv2d(4, 8, 3, padding=1)
-    for layer, channels, less in ((wide, 128, not half_width), (narrow, 4, False)):
+    for layer, channels, less in ((wide, 128, vectors != "wider convolutions"), (narrow, 4, False)):
         x = torch.randn(1, channels, 64, 64)
         with torch.no_grad():
             auto = multiplications(lambda layer=layer, x=x: layer(x))
@@ -117,8 +117,8 @@ def test_only_where_it_is_faster(half_width: bool) -> None:
         assert (auto < plain) is less
 
 
-@pytest.mark.parametrize("half_width", [False], indirect=True)
-def test_more_threads_share_a_plain_convolution_better(half_width: bool) -> None:
+@pytest.mark.parametrize("vectors", ["avx512"], indirect=True)
+def test_more_threads_share_a_plain_convolution_better(vectors: str) -> None:
     layer, x, threads = Conv2d(256, 512, 3, padding=1), torch.randn(1, 256, 32, 32), torch.get_num_threads()
     counts = []
     try:

@@ -1,4 +1,4 @@
-"""What minimal filtering is taken for, on processors that multiply matrices at full and at half width."""
+"""What minimal filtering is taken for, by what the processor computes with."""
 
 import pytest
 import torch
@@ -8,30 +8,39 @@ from gatedinpaint._filtering_choice import filtering_wanted
 
 
 @pytest.mark.parametrize(
-    ("half_width", "threads", "channels", "side", "kept", "wanted"),
+    ("vectors", "threads", "channels", "filters", "side", "kept", "wanted"),
     [
         # What benchmarks/filtering.py measured: faster where it is wanted, slower where not.
-        (False, 2, 128, 64, False, True),
-        (True, 2, 128, 64, False, False),
-        (True, 2, 128, 64, True, False),
-        (True, 2, 256, 64, False, False),
-        (True, 2, 256, 64, True, True),
-        (True, 1, 128, 64, False, False),
-        (True, 1, 256, 128, False, True),
-        (True, 2, 512, 16, True, False),
-        (False, 2, 16, 256, True, False),
+        ("avx512", 2, 128, 256, 64, False, True),
+        ("wider convolutions", 2, 128, 256, 64, False, False),
+        ("wider convolutions", 2, 128, 256, 64, True, False),
+        ("wider convolutions", 2, 256, 512, 64, False, False),
+        ("wider convolutions", 2, 256, 512, 64, True, True),
+        ("wider convolutions", 1, 128, 256, 64, False, False),
+        ("wider convolutions", 1, 256, 512, 128, False, True),
+        ("wider convolutions", 2, 512, 1024, 16, True, False),
+        ("avx512", 2, 16, 32, 256, True, False),
+        ("avx512", 2, 128, 64, 64, False, False),
+        ("avx2", 2, 128, 64, 64, False, True),  # a branch of SPD-8
+        ("avx2", 2, 64, 128, 64, False, True),
+        ("avx2", 2, 256, 512, 16, False, False),
+        ("avx2", 2, 256, 512, 16, True, True),
+        ("avx2", 2, 32, 32, 256, True, False),
+        ("avx2", 1, 64, 64, 128, False, True),
+        ("avx2", 1, 32, 32, 256, True, False),
     ],
 )
 def test_goes_by_the_processor(
-    half_width: bool,
+    vectors: str,
     threads: int,
     channels: int,
+    filters: int,
     side: int,
     kept: bool,
     wanted: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_filtering_choice, "products_use_half_the_width", lambda: half_width)
+    monkeypatch.setattr(_filtering_choice, "vectors", lambda: vectors)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     shape = torch.Size([1, channels, side, side])
-    assert filtering_wanted(shape, 2 * channels, dilation=1, padding=1, kept=kept) is wanted
+    assert filtering_wanted(shape, filters, dilation=1, padding=1, kept=kept) is wanted

@@ -18,7 +18,7 @@ def test_times_every_way() -> None:
 
 
 def test_says_what_the_package_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_filtering_choice, "products_use_half_the_width", lambda: False)
+    monkeypatch.setattr(_filtering_choice, "vectors", lambda: "avx512")
     assert not chosen(Shape(4, 4, 8), kept=True)
     assert chosen(Shape(128, 128, 64), kept=False)
     assert [chosen(Shape(128, 128, 32), kept=kept) for kept in (False, True)] == [False, True]
