@@ -9,6 +9,7 @@ from gatedinpaint import (
     GatedConv2d,
     InpaintGenerator,
     SNPatchDiscriminator,
+    _filtering_choice,
     minimal_filtering,
     optimize_for_inference,
 )
@@ -38,7 +39,8 @@ def test_the_generators_results_agree_to_rounding(mode: Literal["auto", "always"
     assert bool(kept) is (mode == "always")  # at this width nothing is faster
 
 
-def test_a_wide_layer_keeps_its_filters_for_maps_too_small_otherwise() -> None:
+def test_a_wide_layer_keeps_its_filters_for_maps_too_small_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_filtering_choice, "vectors", lambda: "avx512")  # whatever the processor has
     layer = GatedConv2d(128, 64, 3)
     fast = optimize_for_inference(layer)
     x = torch.randn(1, 128, 32, 32)
