@@ -110,8 +110,7 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
 def _turn(vector: Tensor, direction: Tensor) -> None:
     """Point a unit vector in a direction; a direction of zero leaves it, so that it is never lost."""
     length = torch.linalg.vector_norm(direction)
-    turned = (direction / length.clamp(min=_SMALLEST)).to(
-        vector.dtype
-    )  # a network in half precision rounds its buffers
+    # A network in half precision has rounded its buffers.
+    turned = (direction / length.clamp(min=_SMALLEST)).to(vector.dtype)
     # As out=, not copy_: torch.func.grad does not let a function change in place what it was not given.
     torch.where(length > 0, turned, vector, out=vector)
