@@ -17,8 +17,9 @@ def vectors() -> Literal["avx2", "avx512", "wider convolutions"]:
     """What convolutions and products of matrices compute with in float32.
 
     ``"wider convolutions"`` are those of AMD's processors since Zen 5: oneDNN, which convolves, takes their AVX-512 at
-    full width; MKL, which multiplies matrices, keeps to AVX2 on processors that are not Intel's. On one core 232 against
-    108 GFLOP/s (``python -m benchmarks.speed --only gated --threads 1``). Whatever is neither counts as ``"avx512"``.
+    full width; MKL, which multiplies matrices, keeps to AVX2 on processors that are not Intel's. That is 232 against
+    108 GFLOP/s on one core (``python -m benchmarks.speed --only gated --threads 1``). Whatever is neither counts as
+    ``"avx512"``.
     """
     capability = torch.backends.cpu.get_cpu_capability()
     if capability == "AVX2":
