@@ -7,6 +7,8 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor
 
+_MARGIN = 0.25  # a resized mask may overshoot; 0 … 255 and −1 … 1 are far outside
+
 
 def check_float(tensor: Tensor, *, name: str, remedy: str = "Convert it with {name}.float().") -> None:
     """Raise unless ``tensor`` is a floating-point tensor."""
@@ -31,7 +33,7 @@ def check_image(image: Tensor, *, name: str = "image", channels: int | None = 3)
 
 
 def check_mask(mask: Tensor, image: Tensor, *, name: str = "mask", image_name: str = "image") -> None:
-    """Raise unless ``mask`` is a float (B, 1, H, W) tensor of the batch, height and width of ``image``."""
+    """Raise unless ``mask`` is a float (B, 1, H, W) tensor of the batch and size of ``image``, from 0 to 1."""
     # Integer masks come as 0 and 1 and as 0 and 255.
     check_float(mask, name=name, remedy="Convert it with ({name} > 0).float(); 1 marks the hole.")
     expected = (image.shape[0], 1, image.shape[2], image.shape[3])
@@ -40,6 +42,19 @@ def check_mask(mask: Tensor, image: Tensor, *, name: str = "mask", image_name: s
         raise ValueError(
             f"{name} must be (B, 1, H, W) = {expected}, matching {image_name} {tuple(image.shape)}; "
             f"got {tuple(mask.shape)}.{hint}"
+        )
+    check_mask_values(mask, name=name)
+
+
+def check_mask_values(mask: Tensor, *, name: str = "mask") -> None:
+    """Raise where a mask on a CPU holds other values than from 0 to 1; elsewhere a look would wait for the device."""
+    if mask.device.type != "cpu" or not mask.numel() or not has_values(mask):
+        return
+    lowest, highest = (float(value) for value in mask.detach().aminmax())
+    if lowest < -_MARGIN or highest > 1 + _MARGIN:
+        raise ValueError(
+            f"{name} must be 1 in the hole and 0 elsewhere; got values from {lowest:g} to {highest:g}. "
+            f"Pass ({name} > {(lowest + highest) / 2:g}).float() if the higher ones mark the hole."
         )
 
 

@@ -1,9 +1,20 @@
-"""What the messages about integers advise: a photo turned into floats alone would have values of 0…255."""
+"""What the messages advise about integers and masks: a photo turned into floats alone would have values of 0…255."""
+
+from collections.abc import Callable
 
 import pytest
 import torch
 
-from gatedinpaint import GatedConv2d, composite
+from gatedinpaint import (
+    ContextualAttention2d,
+    GatedConv2d,
+    InpaintGenerator,
+    PartialConv2d,
+    SNPatchDiscriminator,
+    composite,
+    masked_l1_loss,
+)
+from gatedinpaint.metrics import psnr
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
@@ -28,3 +39,36 @@ def test_a_mask_becomes_zero_and_one(dtype: torch.dtype) -> None:
 def test_a_bool_image_is_converted() -> None:
     with pytest.raises(TypeError, match=r"got torch\.bool\. Convert it with x\.float\(\)\."):
         GatedConv2d(3, 4, 3)(torch.zeros(1, 3, 8, 8, dtype=torch.bool))
+
+
+def _users() -> dict[str, Callable[[torch.Tensor, torch.Tensor], object]]:
+    return {
+        "composite": lambda image, mask: composite(image, image, mask),
+        "masked_l1_loss": lambda image, mask: masked_l1_loss(image, image, mask),
+        "PartialConv2d": lambda image, mask: PartialConv2d(3, 2, 3)(image, mask),
+        "SNPatchDiscriminator": lambda image, mask: SNPatchDiscriminator(2)(image, mask),
+        "InpaintGenerator": lambda image, mask: InpaintGenerator(2)(image, mask),
+        "ContextualAttention2d": lambda image, mask: ContextualAttention2d()(image, mask),
+        "psnr": lambda image, mask: psnr(image, image, mask=mask, data_range=2.0),
+    }
+
+
+@pytest.mark.parametrize("name", _users())
+@pytest.mark.parametrize(("hole", "rest", "cut"), [(255.0, 0.0, "127.5"), (1.0, -1.0, "0")])
+def test_a_mask_in_the_range_of_a_photo_is_refused(name: str, hole: float, rest: float, cut: str) -> None:
+    image = torch.zeros(1, 3, 32, 32)
+    mask = torch.full_like(image[:, :1], rest)
+    mask[..., 8:24, 8:24] = hole
+    with pytest.raises(ValueError, match=rf"mask must be 1 in the hole and 0 elsewhere; .*\(mask > {cut}\)\.float"):
+        _users()[name](image, mask)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_mask_that_was_resized_may_overshoot(dtype: torch.dtype) -> None:
+    image = torch.zeros(1, 3, 8, 8, dtype=dtype)
+    assert composite(image + 1, image, image[:, :1] + 1.1).min() == 1
+
+
+def test_a_mask_of_unknown_values_is_taken() -> None:
+    image = torch.zeros(1, 3, 8, 8, device="meta")
+    assert composite(image, image, image[:, :1]).is_meta

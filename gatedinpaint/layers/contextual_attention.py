@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gatedinpaint._checks import check_float, check_image, check_positive
+from gatedinpaint._checks import check_float, check_image, check_mask_values, check_positive
 
 # Of the norm of a key, so that a patch of zeros stays zero.
 _SMALLEST = 1e-4
@@ -49,8 +49,8 @@ class ContextualAttention2d(nn.Module):
 
     Raises:
         TypeError: x or mask is no floating-point tensor.
-        ValueError: a softmax_scale that is not positive and finite; odd H or W; a mask of another batch, or whose size
-            is no multiple of the map's.
+        ValueError: a softmax_scale that is not positive and finite; odd H or W; a mask of another batch, with
+            values beyond 0 and 1 (looked at on a CPU alone), or whose size is no multiple of the map's.
 
     Departs from the paper:
         As in DeepFillv2's networks, a key in the hole keeps its place in the softmax with a score of 0, and takes its
@@ -177,4 +177,5 @@ def _check(x: Tensor, mask: Tensor) -> int:
             f"mask must be (B, 1, n·H, n·W) for x {tuple(x.shape)}: ({batch}, 1, {height}, {width}) or a whole "
             f"multiple in height and width; got {tuple(mask.shape)}. 1 marks the hole."
         )
+    check_mask_values(mask)
     return step

@@ -42,7 +42,8 @@ class PartialConv2d(nn.Module):
     Raises:
         TypeError: x or mask is no floating-point tensor; sizes that are no whole numbers.
         ValueError: x too small for the kernel; sizes that are not positive; groups that do not divide the channels;
-            ``padding="same"`` for an even kernel at stride 1; shapes that do not match.
+            ``padding="same"`` for an even kernel at stride 1; shapes that do not match; a mask with values beyond 0 and
+            1 (looked at on a CPU alone).
 
     Departs from the paper:
         Its n is the constant size of the kernel, which counts padding as hole and brightens the borders of a map

@@ -48,7 +48,8 @@ def masked_l1_loss(
 
     Raises:
         TypeError: a tensor that is not floating-point.
-        ValueError: shapes that do not belong together, or an unknown ``normalize``.
+        ValueError: shapes that do not belong together, a mask with values beyond 0 and 1 (looked at on a CPU alone),
+            or an unknown ``normalize``.
 
     Reference:
         Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018, section 3.3.

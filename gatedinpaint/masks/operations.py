@@ -22,7 +22,7 @@ def composite(generated: Tensor, image: Tensor, mask: Tensor) -> Tensor:
 
     Raises:
         TypeError: what is not a floating-point tensor.
-        ValueError: shapes that do not match.
+        ValueError: shapes that do not match; a mask with values beyond 0 and 1 (looked at on a CPU alone).
 
     Example:
         >>> mask = torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2)

@@ -44,7 +44,8 @@ class DeepFillV2Generator(Pretrained):
 
     Raises:
         TypeError: image or mask is no floating-point tensor.
-        ValueError: a width that is no positive multiple of 4; shapes that do not match.
+        ValueError: a width that is no positive multiple of 4; shapes that do not match; a mask with values beyond 0 and
+            1 (looked at on a CPU alone).
 
     Departs from the paper:
         Follows the published networks where they and the paper differ: a channel of ones beside image and mask, an

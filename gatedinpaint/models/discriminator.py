@@ -25,7 +25,8 @@ class SNPatchDiscriminator(Pretrained):
 
     Raises:
         TypeError: image or mask is no floating-point tensor.
-        ValueError: a width that is not positive; shapes that do not match.
+        ValueError: a width that is not positive; shapes that do not match; a mask with values beyond 0 and 1 (looked at
+            on a CPU alone).
 
     Departs from the paper:
         Its Eq. 2 and 3 show the discriminator an input and an output image; text and released code show it image and

@@ -68,7 +68,8 @@ class InpaintGenerator(Pretrained):
     Raises:
         TypeError: an argument is no floating-point tensor.
         ValueError: an odd width, an unknown first stage, unknown skips, shapes that do not match, a reference for a
-            generator without reference channels, a reference_mask without reference.
+            generator without reference channels, a reference_mask without reference; masks with values beyond 0 and 1
+            (looked at on a CPU alone).
 
     Departs from the paper:
         The hole is zero after normalising to [−1, 1]; the coarse result is composited before it is refined; the refined
