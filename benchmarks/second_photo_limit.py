@@ -1,0 +1,146 @@
+"""What a second photo can tell of a hole: the network's gain against that of the best mixture with the photo itself.
+
+    python -m benchmarks.second_photo_limit --data SET [--limit N] [--model DIR] [--output FILE]
+
+P is what the network paints without a reference, R the warped second photo, T the truth. The difference R − P is split
+into bands of spatial frequency D_i, and six weights make
+
+    P + Σ w_i D_i,    w = argmin ‖T − P − Σ w_i D_i‖²  over the holes of all crops.
+
+The weights have seen the truth, so no mixture of the two does better in the sum of squares. It is done once more with
+R moved onto the truth by dense optical flow (DIS), which sees the truth too: a warp that no landmarks could give.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from kornia.filters import gaussian_blur2d
+from torch import Tensor
+
+from benchmarks.tables import add_output, publish, table
+from examples.mask_removal.held_out import BATCH, HeldOut
+from examples.mask_removal.pipeline import WEIGHTS, load_generator
+from gatedinpaint import InpaintGenerator, image_to_photo
+from gatedinpaint.metrics import psnr
+
+SIGMAS = (1.0, 2.0, 4.0, 8.0, 16.0)
+_FLOW_SIGMA = 3.0  # of the flow's own smoothing: a face does not tear
+
+
+class Crops(NamedTuple):
+    """All crops with a real second photo, in [−1, 1]."""
+
+    truth: Tensor
+    hole: Tensor
+    alone: Tensor
+    """Painted without the second photo."""
+    guided: Tensor
+    """Painted with it."""
+    second: Tensor
+    """The second photo, warped; 0 where it is not known."""
+    known: Tensor
+
+
+@torch.inference_mode()
+def crops(faces: HeldOut, generator: InpaintGenerator) -> Crops:
+    """What the generator makes of every face that has a second photo."""
+    batches = []
+    pairs = faces.pairs()
+    for first in range(0, len(pairs), BATCH):
+        some = pairs[first : first + BATCH]
+        positions = [pair.position for pair in some]
+        plain = faces.batch(positions)
+        own = faces.guided(plain, positions, [pair.own for pair in some])
+        painted = [generator(*inputs).refined.clamp(-1, 1) for inputs in (plain[:2], own)]
+        batches.append(Crops(own.image, own.mask, *painted, own.reference, own.reference_mask))
+    if not batches:
+        raise ValueError("No face of this set has a second photo: prepare it with --identities.")
+    return Crops(*map(torch.cat, zip(*batches, strict=True)))
+
+
+def bands(x: Tensor, area: Tensor) -> Iterator[Tensor]:
+    """x in the area as a sum of bands, the finest first, by Gaussians that see nothing beyond the area."""
+    for sigma in SIGMAS:
+        size = (2 * round(3 * sigma) + 1,) * 2
+        total, count = (gaussian_blur2d(y, size, (sigma, sigma), "constant") for y in (x * area, area))
+        coarser = total / count.clamp_min(1e-6) * area
+        yield x * area - coarser
+        x = coarser
+    yield x
+
+
+def best_mixture(crops: Crops, second: Tensor) -> Tensor:
+    """Of what is painted alone with ``second``, by least squares over all holes."""
+    area = crops.hole * crops.known
+    parts = list(bands(second - crops.alone, area))
+    error = ((crops.truth - crops.alone) * area).flatten().double()
+    columns = torch.stack([part.flatten().double() for part in parts], dim=1)
+    weights = torch.linalg.solve(columns.T @ columns, columns.T @ error).float()
+    return crops.alone + torch.einsum("i,i...->...", weights, torch.stack(parts))
+
+
+def moved_onto_truth(crops: Crops) -> Tensor:
+    """The second photo, moved by the optical flow between it and the truth."""
+    moved = []
+    for truth, second, known in zip(crops.truth, crops.second, crops.known, strict=True):
+        whole = torch.where(known > 0.5, second, truth)
+        grey = [cv2.cvtColor(image_to_photo(image[None]), cv2.COLOR_RGB2GRAY) for image in (truth, whole)]
+        finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        flow = cv2.GaussianBlur(finder.calc(*grey, None), (0, 0), _FLOW_SIGMA)
+        y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
+        pixels = np.ascontiguousarray(whole.permute(1, 2, 0).numpy())
+        looked_up = cv2.remap(pixels, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+        moved.append(torch.from_numpy(looked_up).permute(2, 0, 1))
+    return torch.stack(moved)
+
+
+def limits(crops: Crops) -> str:
+    """A row for every way to use the second photo."""
+
+    def figures(result: Tensor) -> Tensor:
+        return psnr(result.clamp(-1, 1), crops.truth, data_range=2.0, mask=crops.hole)
+
+    alone = figures(crops.alone)
+    moved = moved_onto_truth(crops)
+    results = {
+        "painted without it": crops.alone,
+        "painted by the network, given it": crops.guided,
+        "best mixture with it": best_mixture(crops, crops.second),
+        "best mixture with it, moved onto the truth": best_mixture(crops, moved),
+        "the photo itself": crops.alone + (crops.second - crops.alone) * crops.known,
+        "the photo itself, moved onto the truth": crops.alone + (moved - crops.alone) * crops.known,
+    }
+    rows = []
+    for name, result in results.items():
+        gains = figures(result) - alone
+        gain = "–" if result is crops.alone else f"{gains.mean():+.2f}"
+        rows.append([name, f"{figures(result).mean():.2f}", gain])
+    return table(["the hole", "PSNR hole, dB", "gain, dB"], rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="second_photo_limit", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--data", required=True, help="training set written by examples.mask_removal.prepare")
+    parser.add_argument("--model", type=Path, default=WEIGHTS, metavar="DIR", help="in place of the shipped generator")
+    parser.add_argument("--limit", type=int, help="look at so many held-out faces only")
+    add_output(parser)
+    options = parser.parse_args(arguments)
+    try:
+        faces = HeldOut(options.data, limit=options.limit)
+        found = crops(faces, load_generator(options.model))
+    except (ValueError, OSError) as error:
+        print(f"second_photo_limit: {error}", file=sys.stderr)
+        return 2
+    publish([limits(found), f"{len(found.truth)} crops of held-out people with a second photo."], options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from kornia.filters import gaussian_blur2d
+from torch import Tensor
+
+from benchmarks import second_photo_limit
+from benchmarks.second_photo_limit import Crops, bands, best_mixture, limits, moved_onto_truth
+from examples.mask_removal.face_dataset import held_out
+from gatedinpaint import InpaintGenerator, save_model
+from tests.benchmarks.test_released_recipe import training_set  # noqa: F401
+
+
+def texture(seed: int) -> Tensor:
+    noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+    return (gaussian_blur2d(noise, (13, 13), (2.0, 2.0)) * 3).clamp(-1, 1)
+
+
+def crops_with(second: Tensor) -> Crops:
+    hole = torch.zeros(2, 1, 64, 64)
+    hole[:, :, 16:56, 8:56] = 1
+    known = hole.clone()
+    known[..., :20] = 0
+    truth, alone = texture(0), texture(1)
+    return Crops(truth, hole, alone, guided=alone, second=second * known, known=known)
+
+
+def squares(crops: Crops, result: Tensor) -> float:
+    return float(((result - crops.truth).square() * crops.hole).sum())
+
+
+def test_the_bands_add_up_to_the_image_in_the_area() -> None:
+    crops = crops_with(texture(2))
+    parts = list(bands(crops.truth, crops.known))
+    torch.testing.assert_close(sum(parts), crops.truth * crops.known)
+    *finer, coarsest = bands(torch.full_like(crops.truth, 0.5), crops.known)
+    torch.testing.assert_close(coarsest, 0.5 * crops.known.expand_as(coarsest))
+    assert max(float(part.abs().max()) for part in finer) < 1e-6
+
+
+def test_a_second_photo_that_is_the_truth_leaves_nothing_to_gain_but_where_it_shows_nothing() -> None:
+    crops = crops_with(texture(0))
+    mixture = best_mixture(crops, crops.second)
+    torch.testing.assert_close(mixture * crops.known, crops.truth * crops.known, atol=1e-4, rtol=0)
+    assert torch.equal(mixture * (1 - crops.known), crops.alone * (1 - crops.known))
+
+
+def test_no_other_weight_of_the_photo_is_better() -> None:
+    crops = crops_with(0.5 * texture(0) + 0.5 * texture(2))
+    best = squares(crops, best_mixture(crops, crops.second))
+    for weight in (0.0, 0.3, 0.6, 1.0):
+        plain = torch.lerp(crops.alone, crops.second, weight * crops.known)
+        assert best < squares(crops, plain)
+
+
+def test_a_photo_out_of_place_is_moved_onto_the_truth() -> None:
+    crops = crops_with(texture(0).roll((2, -1), dims=(2, 3)))
+    inside = torch.zeros_like(crops.hole)
+    inside[:, :, 24:48, 28:48] = 1
+    before, after = (
+        (x - crops.truth)[inside.expand_as(x) > 0].abs().mean() for x in (crops.second, moved_onto_truth(crops))
+    )
+    assert after < before / 4
+
+
+def test_gains_are_against_what_is_painted_without_it() -> None:
+    crops = crops_with(texture(0))
+    crops = crops._replace(guided=(crops.alone + crops.truth) / 2)
+    cells = {row.split(" | ")[0].strip("| "): row.split(" | ")[1:] for row in limits(crops).splitlines()[2:]}
+    assert cells["painted without it"][1].startswith("–")
+    # Half of the error is a quarter of its square: 6.02 dB.
+    assert cells["painted by the network, given it"][1].startswith("+6.02")
+
+
+def test_command_line(
+    training_set: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_model(InpaintGenerator(2, reference=True), tmp_path / "model")
+    words = ["--model", str(tmp_path / "model"), "--output", str(tmp_path / "table.md"), "--data"]
+    assert second_photo_limit.main([*words, str(training_set)]) == 2
+    assert "has a second photo" in capsys.readouterr().err
+    shutil.copytree(training_set, tmp_path / "set")
+    index = tmp_path / "set" / "index.jsonl"
+    people = itertools.islice(filter(held_out, map(str, itertools.count())), 2)
+    pair = itertools.cycle(people)
+    lines = [json.dumps(json.loads(line) | {"identity": next(pair)}) for line in index.read_text().splitlines()]
+    index.write_text("\n".join(lines) + "\n")
+    assert second_photo_limit.main([*words, str(tmp_path / "set")]) == 0
+    printed = capsys.readouterr().out
+    assert "6 crops of held-out people with a second photo." in printed
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed
