@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from gatedinpaint._checks import has_values
+from gatedinpaint._dilated_conv2d import dilated_conv2d, products_pay
 from gatedinpaint._filtering_choice import filtering_wanted
 from gatedinpaint._memory import keep_freed_memory
 from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
@@ -79,6 +81,9 @@ class Conv2d(nn.Conv2d):
     def _by_rows(self, x: Tensor, weight: Tensor, padding: int) -> Tensor:
         return narrow_conv2d(x, weight, self.bias, padding=padding)
 
+    def _by_products(self, x: Tensor, weight: Tensor, padding: int) -> Tensor:
+        return dilated_conv2d(x, weight, self.bias, padding=padding, dilation=self.dilation[0])
+
     def _points(self, weight: Tensor) -> Tensor | None:
         # Neither counts its changes: a tensor made in inference mode, and one that a fused optimizer trains.
         if weight.is_inference() or weight.requires_grad:
@@ -120,6 +125,9 @@ class Conv2d(nn.Conv2d):
             return self._filtered
         if dilation == 1 and is_narrow(weight) and x.shape[2] + 2 * padding >= self.kernel_size[0]:
             return self._by_rows
+        trains = weight.requires_grad and torch.is_grad_enabled()
+        if self.kernel_size == (3, 3) and trains and _is_last(x) and products_pay(x, weight, padding, dilation):
+            return self._by_products
         return None
 
 
@@ -133,6 +141,17 @@ def keep_filters(network: nn.Module) -> None:
 def _is_plain(x: Tensor) -> bool:
     """No subclass that stands for something else, such as a traced tensor."""
     return type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def _is_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def for_several(x: Tensor) -> Tensor:
+    """x as several convolutions take it soonest: on a CPU in float32 each would turn a plain map by itself."""
+    if not (_is_plain(x) and has_values(x)) or torch.is_autocast_enabled("cpu"):
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def undo_layout(y: Tensor, x: Tensor, layer: nn.Module) -> Tensor:

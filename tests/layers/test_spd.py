@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gatedinpaint import SPDResBlock
+from gatedinpaint import GatedConv2d, SPDResBlock
 
 
 @pytest.mark.parametrize("dilations", [(1,), (1, 2, 4, 8), (1, 2, 3, 4, 5, 6, 8, 10)])
@@ -36,3 +36,43 @@ def test_gradcheck() -> None:
 def test_bad_channels(channels: int, dilations: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=rf"multiple of the number of dilations; got {channels}"):
         SPDResBlock(channels, dilations=dilations)
+
+
+@pytest.fixture
+def layouts(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether what each layer of a block is given lies in channels_last, in order."""
+    seen: list[bool] = []
+    inner = GatedConv2d.forward
+
+    def forward(self: GatedConv2d, x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.is_contiguous(memory_format=torch.channels_last))
+        return inner(self, x)
+
+    monkeypatch.setattr(GatedConv2d, "forward", forward)
+    return seen
+
+
+def test_a_plain_map_is_turned_once_for_all_branches_and_back(layouts: list[bool]) -> None:
+    block, x = SPDResBlock(16, dilations=(1, 2)), torch.randn(2, 16, 9, 13, requires_grad=True)
+    y = block(x)
+    assert layouts[:2] == [True, True]
+    assert y.is_contiguous()
+    expected = x + block.fuse(torch.cat([branch(x) for branch in block.branches], dim=1))
+    torch.testing.assert_close(y, expected, rtol=0, atol=1e-5)
+    ours, theirs = (torch.autograd.grad(result.square().sum(), [x, *block.parameters()]) for result in (y, expected))
+    for gradient, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-4)
+
+
+def test_channels_last_stays(layouts: list[bool]) -> None:
+    x = torch.randn(2, 16, 9, 13).contiguous(memory_format=torch.channels_last)
+    assert SPDResBlock(16, dilations=(1, 2))(x).is_contiguous(memory_format=torch.channels_last)
+    assert layouts == [True, True, True]
+
+
+def test_other_types_keep_their_layout(layouts: list[bool]) -> None:
+    block, x = SPDResBlock(16, dilations=(1, 2)), torch.randn(2, 16, 9, 13)
+    with torch.autocast("cpu"):
+        block(x)
+    block.double()(x.double())
+    assert not any(layouts)
