@@ -21,7 +21,7 @@ from gatedinpaint.faces import (
 MARGIN = 0.016
 """How far the hole reaches beyond the found face mask, in face heights: its blurred edge must go as well."""
 LARGEST_CROP = 1.5
-"""Side of the largest crop, as a multiple of FFHQ's: what lies beyond cannot be filled."""
+"""Side of the largest crop for a hole of the user's own, as a multiple of FFHQ's."""
 
 
 class FaceHole(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 
 from examples.mask_removal.bare_reference import bare_landmarks
 from examples.mask_removal.painting import SIZES, Painter, paint_crop, size_for
-from examples.mask_removal.photo_holes import LARGEST_CROP, MARGIN, chosen, faces_of, found_holes, given_holes
+from examples.mask_removal.photo_holes import MARGIN, chosen, faces_of, found_holes, given_holes
 from examples.mask_removal.reference import reference_channels
 from gatedinpaint import InpaintGenerator, load_model
 from gatedinpaint.faces import (
@@ -157,9 +157,10 @@ def remove_mask(
             own = wanted & ~filled_hole  # of two faces side by side the larger keeps its pixels
             if not own.any():
                 continue
-            scale = scale_to_hold(landmarks, own, largest=LARGEST_CROP)
+            scale = scale_to_hold(landmarks, own, largest=math.inf)
             side = size or size_for(_pixels(landmarks))
-            aligned = align(photo, landmarks, size=round(side * scale), scale=scale)
+            # Of the result so far: a face beside this one shows its face mask no more.
+            aligned = align(result, landmarks, size=round(side * scale), scale=scale)
             mask = aligned.cover(own)
         warped, known = None, np.zeros(mask.shape, bool)
         if second is not None:

@@ -15,6 +15,7 @@ from gatedinpaint import InpaintGenerator
 from gatedinpaint.faces import (
     MASK_STYLES,
     FaceLandmarker,
+    FaceMask,
     Landmarker,
     MaskNotFoundError,
     MaskStyle,
@@ -25,6 +26,7 @@ from gatedinpaint.faces import (
     landmarks_from,
     mask_polygon,
     polygon_hole,
+    scale_to_hold,
     warp_reference,
 )
 
@@ -296,3 +298,44 @@ def test_a_generator_of_any_size_and_photos_of_any_size(masked: np.ndarray, land
 
 def test_model_card_names_the_command(masked: np.ndarray) -> None:
     assert "examples.mask_removal.train" in (Path(WEIGHTS) / "README.md").read_text(encoding="utf-8")
+
+
+class White:
+    """Paints all white."""
+
+    reference = False
+
+    def paint(self, crop: np.ndarray, *_: object) -> np.ndarray:
+        return np.full_like(crop, 255)
+
+
+def test_of_two_faces_side_by_side_the_second_sees_what_the_first_became(
+    photo: np.ndarray, landmarker: FaceLandmarker
+) -> None:
+    landmarks = landmarker.detect(photo)[0].landmarks
+    x, y = landmarks[13].astype(int).tolist()
+    hole = np.zeros(photo.shape[:2], bool)
+    hole[y - 30 : y + 10, x - 20 : x + 20] = True
+    hole[y - 30 : y + 10, x + 30 : x + 70] = True
+    removal = remove_mask(photo, White(), landmarks_from([landmarks, landmarks + np.float32([50, 0])]), hole=hole)
+    first, second = removal.faces
+    inner = np.s_[y - 20 : y, x : x + 10]
+    assert first.hole[inner].all() and not second.hole[inner].any()
+    seen = second.aligned.restore(second.aligned.photo)[inner].astype(int)
+    assert np.abs(seen - removal.photo[inner]).mean() < 4
+    assert np.abs(seen - photo[inner]).mean() > 40
+
+
+def test_a_face_mask_that_hangs_far_down_is_filled_to_its_end(
+    photo: np.ndarray, landmarker: FaceLandmarker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landmarks = landmarker.detect(photo)[0].landmarks
+    x, y = landmarks[13].astype(int).tolist()
+    hole = np.zeros(photo.shape[:2], bool)
+    hole[y - 20 : y + 160, x - 30 : x + 30] = True
+    assert scale_to_hold(landmarks, hole, largest=9.0) > 2
+    found = FaceMask(hole, 1.0, "segmentation", 1.0)
+    monkeypatch.setattr("examples.mask_removal.photo_holes.find_face_mask", lambda *_: found)
+    removal = remove_mask(photo, White(), landmarker)
+    inner = np.s_[y - 5 : y + 145, x - 15 : x + 15]
+    assert removal.photo[inner].min() > 180
