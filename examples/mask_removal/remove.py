@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("remove: interrupted; the same command goes on with the photos that are left.", file=sys.stderr)
+        if options.json:
+            print(json.dumps({"summary": summary(reports, time.perf_counter() - began), "error": "interrupted"}))
         return 130
     numbers = summary(reports, time.perf_counter() - began)
     if options.json:
@@ -125,11 +128,24 @@ def _write(job: Job, photo: np.ndarray, removal: Removal, options: argparse.Name
     for path in job.outputs:
         path.parent.mkdir(parents=True, exist_ok=True)
     exif = read_exif(job.photo, location=options.keep_location)
-    write_photo(job.output, removal.photo, overwrite=options.force, exif=exif)
-    if job.steps and removal.faces:
-        write_photo(job.steps, steps_sheet(photo, removal), overwrite=options.force)
-    if job.origin_map:
-        write_photo(job.origin_map, origin_picture(removal.origin), overwrite=options.force)
+    there = [path for path in job.outputs if path.exists()]
+    written: list[Path] = []
+
+    def write(path: Path, picture: np.ndarray, **about: Any) -> None:
+        write_photo(path, picture, overwrite=options.force, **about)
+        written.append(path)
+
+    try:
+        if job.steps and removal.faces:
+            write(job.steps, steps_sheet(photo, removal))
+        if job.origin_map:
+            write(job.origin_map, origin_picture(removal.origin))
+        write(job.output, removal.photo, exif=exif)  # the last: where it is, the photo counts as done
+    except BaseException:  # an interruption too; all or nothing, so that the same command can go on
+        for path in written:
+            if path not in there:
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _jobs(options: argparse.Namespace) -> tuple[list[Job], bool]:

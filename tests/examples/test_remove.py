@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import os
 import re
@@ -7,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
 
-from examples.mask_removal import progress_bar, removal_options
+from examples.mask_removal import progress_bar, removal_options, remove
 from examples.mask_removal.remove import main
 from gatedinpaint import InpaintGenerator, read_photo, save_model, write_photo
 from gatedinpaint.faces import FaceLandmarker, draw_face_mask
@@ -390,3 +392,40 @@ def test_help_teaches(capsys: pytest.CaptureFixture) -> None:
         assert removal_options.parser().parse_args(command).output
     options = re.findall(r"--[a-z-]+", text)
     assert {"--reference", "--mask", "--json", "--save-steps", "--device"} <= set(options)
+
+
+@pytest.mark.parametrize("end", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("written", [1, 2])
+def test_a_photo_that_was_not_written_to_the_end_is_done_again(
+    written: int, end: BaseException, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(folder / "masked.png", tmp_path / "in")
+    command = [str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    command += ["--save-steps", str(tmp_path / "steps"), "--save-map", str(tmp_path / "map")]
+    count = itertools.count()
+
+    def failing(path: Path, *arguments: Any, **options: Any) -> None:
+        if next(count) == written:
+            raise end
+        write_photo(path, *arguments, **options)
+
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(remove, "write_photo", failing)
+        assert main(command) == (130 if isinstance(end, KeyboardInterrupt) else 2)
+    assert contents(tmp_path) == before
+    assert main(command) == 0
+    assert len(contents(tmp_path)) == len(before) + 3
+
+
+def test_an_interruption_is_said_to_machines_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(remove, "remove_mask", interrupted)
+    assert main([str(folder / "masked.png"), "--output", str(tmp_path / "r.png"), "--json"]) == 130
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["error"] == "interrupted" and captured.err.count("\n") == 1
