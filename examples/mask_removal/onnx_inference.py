@@ -94,13 +94,15 @@ class OnnxGenerator:
             reference_mask: where it is known, as ``mask``; by default everywhere.
 
         Raises:
-            ValueError: other shapes, or a reference for a generator without.
+            ValueError: other shapes, a reference for a generator without, or a reference_mask without reference.
         """
         size = image.shape[2:]
         if image.ndim != 4 or image.shape[1] != 3 or min(size, default=0) < self.smallest_side:
             raise ValueError(f"image must be (B, 3, H, W) of {self.smallest_side} pixels or more; got {image.shape}.")
         if reference is not None and not self.reference:
             raise ValueError("this generator has no reference channels. Leave the reference out.")
+        if reference is None and reference_mask is not None:
+            raise ValueError("reference_mask was given without reference. Pass both, or neither.")
         if reference is None:
             reference, reference_mask = np.zeros_like(image), np.zeros_like(image[:, :1])
         elif reference_mask is None:
@@ -180,6 +182,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.output.exists():
             raise FileExistsError(f"{options.output}: exists already. Choose another name.")
+        if options.known and not options.reference:
+            raise ValueError("--known says where the reference shows something. Pass --reference too.")
         from PIL import Image
 
         crop, reference = (_read(path) for path in (options.crop, options.reference))

@@ -86,6 +86,8 @@ def test_a_file_without_reference(tmp_path: Path) -> None:
     assert (filled[hole] == (128, 178, 255)).all()  # half a range lighter, and clipped; 127.5 goes to the even number
     with pytest.raises(ValueError, match="no reference channels. Leave the reference out"):
         fill(generator, photo, hole, photo)
+    with pytest.raises(ValueError, match="reference_mask was given without reference"):
+        generator(as_image(photo), hole[None, None], reference_mask=hole[None, None])
 
 
 def test_a_file_with_reference_takes_nothing_for_none(tmp_path: Path) -> None:
@@ -145,6 +147,8 @@ def test_the_command_names_what_is_missing(tmp_path: Path, capsys: pytest.Captur
     words = [str(tmp_path / "crop.png"), "--hole", str(tmp_path / "none.png"), "--output", str(tmp_path / "r.png")]
     assert main(words) == 2
     assert "none.png" in capsys.readouterr().err
+    assert main([*words, "--known", str(tmp_path / "crop.png")]) == 2
+    assert "--known says where the reference shows something. Pass --reference too." in capsys.readouterr().err
 
 
 def test_remove_wants_a_file_of_the_same_model(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
