@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from examples.mask_removal.photo_sources import SourcePhoto
-from gatedinpaint import read_photo
+from examples.mask_removal.photo_sources import UNREAD, SourcePhoto
+from gatedinpaint import PhotoError, read_photo
 from gatedinpaint.faces import MASK_STYLES, FaceLandmarker, MaskNotFoundError, align, draw_face_mask, find_face_mask
 
 
@@ -54,9 +54,10 @@ def prepare_photo(item: SourcePhoto, *, size: int, aligned: bool, found_holes: b
             find_drawn_mask(crop, landmarks, seed=zlib.crc32(item.id.encode())) if found_holes else (None, None)
         )
     except OSError as error:
-        return Prepared(line | {"skipped": f"cannot be read: {error.strerror}"}, {})
+        return Prepared(line | {"skipped": f"{UNREAD}{error.strerror}"}, {})
     except (ValueError, RuntimeError) as error:  # PhotoError is a ValueError; MediaPipe raises RuntimeError
-        return Prepared(line | {"skipped": str(error)}, {})
+        lacking = isinstance(error, PhotoError) and isinstance(error.__cause__, ImportError)  # an extra, for HEIC
+        return Prepared(line | {"skipped": f"{UNREAD}{error}" if lacking else str(error)}, {})
     line |= {"yaw": round(face.yaw, 1), "pitch": round(face.pitch, 1), "roll": round(face.roll, 1)}
     files = {"png": _png(crop[..., ::-1]), "npy": _npy(landmarks.astype(np.float32))}
     if covered is not None:

@@ -12,6 +12,8 @@ from examples.mask_removal.layouts import PHOTO_ENDINGS, CelebAIdentities
 
 _LONGEST_ID = 150
 """In bytes: file systems take 255, and temporary names are longer than the id."""
+UNREAD = "cannot be read: "
+"""How the reason begins why a photo was skipped that was not even looked at: the next run tries it again."""
 
 
 class SourcePhoto(NamedTuple):
@@ -41,12 +43,14 @@ def new_photos(
 
     Args:
         sources: folders, with their subfolders, and tar files.
-        index: lines of the set so far. Lines without a source are taken to mean the photo of that id.
+        index: lines of the set so far. Lines without a source are taken to mean the photo of that id; photos that
+            could not be read count as new.
         output: the set's own folder, which is left out where it lies inside a source.
         damaged: receives a line for every source that could not be read to its end.
         rank: of ``world_size`` processes that share the work. The photo's source decides whose it is, whatever the
             index holds already.
     """
+    index = [line for line in index if not line.get("skipped", "").startswith(UNREAD)]
     done = {line["source"] for line in index if "source" in line}
     known_by_id = {line["id"] for line in index if "source" not in line}
     taken = {line["id"] for line in index}

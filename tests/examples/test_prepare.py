@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
+from PIL import Image
 from skimage.data import astronaut
 
 from examples.mask_removal import crops
@@ -330,3 +332,39 @@ def test_ctrl_c_leaves_a_set_that_is_continued(tmp_path: Path) -> None:
     lines = read_index(tmp_path / "set")
     assert all(line in lines for line in done)
     assert sorted(line["id"] for line in lines) == sorted(map(str, range(count)))
+
+
+def test_photos_that_could_not_be_read_are_tried_again(
+    photos_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "set"
+    photos.mkdir()
+    picture = Image.fromarray(read_photo(next(photos_folder.glob("face-*.png"))))
+    pillow_heif.from_pillow(picture).save(photos / "phone.heic")
+    picture.save(photos / "phone.png")
+    shutil.copy(photos_folder / "wall.png", photos)
+    arguments = [str(photos), "--output", str(output), "--size", "32", "--workers", "0"]
+    original = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == "phone.png":
+            raise OSError(5, "Input/output error")
+        return original(path)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pillow_heif", None)
+        patch.setattr(Path, "read_bytes", failing)
+        assert main(arguments) == 2
+    skipped = {line["id"]: line["skipped"] for line in read_index(output)}
+    heic, png = sorted(skipped.keys() - {"wall"}, key=lambda id: "Input" in skipped[id])
+    assert "pillow_heif is needed here" in skipped[heic] and skipped[png] == "cannot be read: Input/output error"
+
+    worked = []
+    prepared = prepare_module.prepare_photo
+    monkeypatch.setattr(
+        prepare_module, "prepare_photo", lambda item, **options: worked.append(item.id) or prepared(item, **options)
+    )
+    assert main(arguments) == 0
+    assert sorted(worked) == sorted([heic, png])  # by the ids they had, and not the wall
+    assert sorted(line["id"] for line in read_index(output) if "skipped" not in line) == sorted(worked)
+    assert len(read_index(output)) == 3
