@@ -17,6 +17,7 @@ def is_ffhq(place: Path, *, output: Path | None = None) -> bool:
     folder, square, of a size in which they are passed around. Its photos "in the wild" are not square.
     What is no photo does not count, nor does what lies in ``output``.
     """
+    place, output = place.resolve(), output.resolve() if output else None
     photos = sorted(
         path
         for path in place.rglob("*.*")

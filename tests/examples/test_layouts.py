@@ -89,3 +89,10 @@ def test_ffhq_is_recognised_beside_what_is_no_photo_and_with_the_set_inside(tmp_
     output = photos(folder / "set" / "samples", "00000__copy.png").parent
     assert is_ffhq(folder, output=output)
     assert not is_ffhq(folder)
+
+
+def test_a_set_inside_of_ffhq_is_no_photo_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = photos(tmp_path / "ffhq", "00000.png", "set/samples/00000.png", "set/sheet.png")
+    monkeypatch.chdir(tmp_path)
+    for place, output in (("ffhq", "ffhq/set"), ("ffhq", folder / "set"), (folder, "ffhq/set")):
+        assert is_ffhq(Path(place), output=Path(output))
