@@ -127,7 +127,7 @@ class _Stages(nn.Module):
         shapes = [(batch, 1 if "mask" in name else 3, *size) for name in self.names]
         return tuple(
             2 * noise - 1 if noise.shape[1] == 3 else noise.round()
-            for noise in (torch.rand(shape, generator=generator, device="cpu") for shape in shapes)
+            for noise in (torch.rand(shape, generator=generator, device="cpu", dtype=torch.float32) for shape in shapes)
         )
 
 

@@ -159,3 +159,13 @@ def test_an_optimized_network_is_traced_in_plain_layout() -> None:
     kernels = [weight for weight in optimized.parameters() if weight.ndim == 4 and min(weight.shape) > 1]
     assert kernels and not any(weight.is_contiguous() for weight in kernels)
     assert all(weight.is_contiguous() for weight in _Stages(optimized).parameters())
+
+
+def test_whatever_the_default_type_the_file_is_float32(tmp_path: Path) -> None:
+    network = Small()
+    torch.set_default_dtype(torch.float64)
+    try:
+        export_onnx(network, tmp_path / "small.onnx", size=(20, 24), dynamic=False)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert run(tmp_path / "small.onnx", *pair(1, 20, 24))[0].dtype == torch.float32
