@@ -109,6 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
         if unknown := set(options.methods or ()) - fills.keys():
             raise ValueError(f"--methods: {sorted(unknown)} unknown; there are {list(fills)}.")
         fills = {name: fill for name, fill in fills.items() if name in (options.methods or fills)}
+        if options.output:
+            options.output.mkdir(parents=True, exist_ok=True)  # what is measured for hours must have a place
         networks = [LPIPS("alex"), LPIPS("vgg")]
         with plain_warnings("evaluate"):
             reports = measure(faces.batches(), fills, networks, **faces.about)

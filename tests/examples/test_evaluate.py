@@ -218,6 +218,15 @@ def test_some_methods_only(
     assert "['magic'] unknown; there are ['without reference'" in capsys.readouterr().err
 
 
+def test_a_place_for_the_reports_is_made_before_anything_is_measured(
+    training_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    monkeypatch.setattr(evaluate, "LPIPS", lambda _: pytest.fail("it began"))
+    assert evaluate.main(["--data", str(training_set), "--output", str(tmp_path / "file")]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
 @pytest.mark.filterwarnings("default:6 images for 512 features")
 def test_a_warning_is_one_line(
     people: HeldOut, tmp_path: Path, networks: list[LPIPS], capsys: pytest.CaptureFixture[str]
