@@ -76,7 +76,7 @@ def paint_crop(
     beyond = hole.copy()
     beyond[middle] = False
     frame = paint(crop, hole, warped, known) if beyond.any() else crop.copy()
-    if warped is None and size > SIZES[0] and _takes_reference(generator):
+    if warped is None and size > SIZES[0] and getattr(generator, "reference", False):
         frame[middle] = paint_in_two_passes(paint, crop[middle], hole[middle])
     else:
         of_middle = (None if x is None else x[middle] for x in (warped, known))
@@ -116,12 +116,6 @@ def _is_grey(pixels: np.ndarray) -> bool:
 
 def _grey(photo: np.ndarray) -> np.ndarray:
     return np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-
-
-def _takes_reference(generator: InpaintGenerator | Painter) -> bool:
-    if isinstance(generator, torch.nn.Module):
-        return bool(generator.config["reference"])
-    return generator.reference
 
 
 def _paint(

@@ -8,7 +8,7 @@ import torch
 from examples.mask_removal.data import Batch
 from examples.mask_removal.fills import fills_of
 from examples.mask_removal.painting import SIZES, paint_crop, size_for
-from gatedinpaint import InpaintGenerator, photo_to_image
+from gatedinpaint import DeepFillV2Generator, InpaintGenerator, photo_to_image
 
 SMALL, LARGE = SIZES
 
@@ -81,6 +81,11 @@ def test_the_evaluation_fills_as_the_pipeline_does(crop: np.ndarray, hole: np.nd
 
 def test_the_larger_crop_is_for_faces_that_have_pixels_for_it() -> None:
     assert [size_for(pixels) for pixels in (60, 128, 160, 170, 2000)] == [SMALL, SMALL, SMALL, LARGE, LARGE]
+
+
+def test_any_network_that_is_called_like_a_generator_serves(crop: np.ndarray, hole: np.ndarray) -> None:
+    frame = paint_crop(DeepFillV2Generator(4).eval(), crop, hole, size=LARGE)  # says nothing of a reference
+    assert frame.shape == crop.shape and frame.dtype == np.uint8
 
 
 class Colourful:
