@@ -7,6 +7,7 @@ import torch
 
 from gatedinpaint import (
     ContextualAttention2d,
+    DeepFillV2Generator,
     GatedConv2d,
     InpaintGenerator,
     PartialConv2d,
@@ -61,6 +62,30 @@ def test_a_mask_in_the_range_of_a_photo_is_refused(name: str, hole: float, rest:
     mask[..., 8:24, 8:24] = hole
     with pytest.raises(ValueError, match=rf"mask must be 1 in the hole and 0 elsewhere; .*\(mask > {cut}\)\.float"):
         _users()[name](image, mask)
+
+
+def _cutters() -> dict[str, Callable[[torch.Tensor, torch.Tensor], object]]:
+    generator = InpaintGenerator(2).eval()
+    return {
+        "composite": lambda image, mask: composite(-image, image, mask),
+        "PartialConv2d": PartialConv2d(3, 2, 3),
+        "ContextualAttention2d": ContextualAttention2d(),
+        "DeepFillV2Generator": DeepFillV2Generator(4).eval(),
+        "InpaintGenerator": generator,
+        "a reference": lambda image, mask: generator(image, torch.zeros_like(mask), image, mask),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["composite", "PartialConv2d", "ContextualAttention2d", "DeepFillV2Generator", "InpaintGenerator", "a reference"],
+)
+def test_a_soft_mask_is_cut_at_a_half(name: str) -> None:
+    """By all alike, or what one fills the next would take for known."""
+    image, soft = torch.rand(1, 3, 32, 32), torch.tensor([0.0, 0.2, 0.5, 0.8]).repeat_interleave(8)
+    cut, hard = _cutters()[name], (soft > 0.5).float()
+    results, expected = (cut(image, mask.expand(1, 1, 32, 32)) for mask in (soft, hard))
+    torch.testing.assert_close(results, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -106,6 +106,18 @@ def test_the_share_of_the_hole_does_not_depend_on_the_type_of_the_images(dtype: 
     assert list(evaluation.reports()["a"].by_hole_ratio()) == ["0–10 %"]
 
 
+def test_a_soft_mask_is_cut_at_a_half() -> None:
+    image = torch.rand(1, 3, 32, 32)
+    soft = torch.tensor([0.0, 0.2, 0.5, 0.8]).repeat_interleave(8).expand(1, 1, 32, 32)
+    reports = []
+    for mask in (soft, (soft > 0.5).float()):
+        evaluation = InpaintingEvaluation()
+        evaluation.update({"a": image / 2}, image, mask, ids=["one"])
+        reports.append(evaluation.reports()["a"])
+    assert reports[0].rows == reports[1].rows and reports[0].protocol == reports[1].protocol
+    assert reports[0].rows[0]["hole_ratio"] == 0.25
+
+
 def test_what_protocol_and_manifest_say_is_not_said_otherwise() -> None:
     evaluation = InpaintingEvaluation()
     evaluation.update(*batch(), ids=list("abcd"))
