@@ -24,6 +24,13 @@ def test_like_a_file_of_the_same_kind(mode: str, tmp_path: object) -> None:
     assert np.abs(difference).max() <= (1 if "A" in mode else 0)
 
 
+def test_what_shows_through_on_white_is_rounded() -> None:
+    colour, alpha = np.mgrid[:256, :256].astype(np.uint8)
+    seen = as_photo(np.stack([colour, alpha], -1))[..., 0]
+    expected = np.rint((colour.astype(float) * alpha + 255.0 * (255.0 - alpha)) / 255)
+    np.testing.assert_array_equal(seen, expected)
+
+
 def test_grey_with_and_without_a_channel() -> None:
     grey = RGB[..., 0]
     expected = np.stack([grey] * 3, -1)

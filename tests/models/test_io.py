@@ -179,6 +179,8 @@ def test_a_weight_too_large_for_the_type_is_refused(tmp_path: Path, dtype: torch
         save_model(model, tmp_path / "model", dtype=dtype)
     assert not (tmp_path / "model").exists()
     save_model(model, tmp_path / "model", dtype=torch.bfloat16)
+    nn.init.constant_(model.refine.to_rgb.bias, torch.inf)  # stays what it is
+    save_model(model, tmp_path / "infinite", dtype=torch.float16)
 
 
 def test_a_copy_for_inference_is_refused_before_anything_is_written(tmp_path: Path) -> None:
