@@ -44,3 +44,12 @@ def test_goes_by_the_processor(
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     shape = torch.Size([1, channels, side, side])
     assert filtering_wanted(shape, filters, dilation=1, padding=1, kept=kept) is wanted
+
+
+def test_every_phase_of_a_dilation_has_tiles_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_filtering_choice, "vectors", lambda: "avx512")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    # At 8 the phases of 8 × 8 pixels are whole tiles, at 32 those of 2 × 2 a quarter of one.
+    shape = torch.Size([1, 128, 64, 64])
+    wanted = [filtering_wanted(shape, 256, dilation=d, padding=d, kept=False) for d in (1, 8, 32)]
+    assert wanted == [True, True, False]
