@@ -197,8 +197,9 @@ def test_shapes_are_inferred_without_memory() -> None:
 
 def test_bad_arguments() -> None:
     for name in ("softmax_scale", "max_scores"):
-        with pytest.raises(ValueError, match=f"{name} must be greater than 0; got 0"):
-            ContextualAttention2d(**{name: 0})
+        for bad in (0, float("nan")):
+            with pytest.raises(ValueError, match=f"{name} must be greater than 0; got {bad}"):
+                ContextualAttention2d(**{name: bad})
     layer, x = ContextualAttention2d(), torch.zeros(2, 4, 8, 12)
     with pytest.raises(ValueError, match=r"x must have an even height and width; got \(7, 12\). Pad it"):
         layer(x[:, :, :7], torch.zeros(2, 1, 7, 12))

@@ -185,3 +185,5 @@ def test_the_constants_of_vgg_are_where_its_weights_are(vgg16_state) -> None:
     with torch.device("meta"):
         vgg = VGGFeatures("vgg16", weights=vgg16_state)
     assert vgg.mean.device == vgg.std.device == next(vgg.parameters()).device
+    levels = vgg.to("meta")(torch.zeros(1, 3, 32, 32, device="meta"))  # which have no values to look at
+    assert levels[4].shape == (1, 512, 2, 2)

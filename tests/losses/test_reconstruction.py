@@ -27,10 +27,10 @@ def test_by_hand(options, expected):
 
 
 def test_gradient_by_hand():
-    input, target = INPUT.clone().requires_grad_(), TARGET.clone().requires_grad_()
-    masked_l1_loss(input, target, MASK).backward()
+    input, target, mask = (tensor.clone().requires_grad_() for tensor in (INPUT, TARGET, MASK))
+    masked_l1_loss(input, target, mask).backward()
     torch.testing.assert_close(input.grad, torch.tensor([[[[5.0, 1.0, 0.0, -1.0]], [[-5.0, 0.0, 0.0, 1.0]]]]) / 8)
-    assert target.grad is None
+    assert target.grad is None and mask.grad is None
 
 
 @pytest.mark.parametrize("normalize", [None, "area"])

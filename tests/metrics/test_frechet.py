@@ -109,6 +109,11 @@ def test_moments_are_numpys_however_they_come(batches: list[int]) -> None:
     np.testing.assert_allclose(statistics.covariance, np.cov(features.numpy(), rowvar=False), rtol=0, atol=1e-8)
 
 
+def test_rows_in_float32_are_added_in_float64() -> None:
+    features = rows(2000, 6, 0, shift=1e4).float()
+    np.testing.assert_allclose(of(features).mean, features.double().numpy().mean(0), rtol=1e-13)
+
+
 @pytest.mark.usefixtures("most_rows")
 @pytest.mark.parametrize("split", [1, 4, 15, 29])  # rows and folded, both folded, folded and rows
 def test_merged_parts_are_the_whole(split: int) -> None:
