@@ -26,7 +26,7 @@ class Tiling(NamedTuple):
         """Samples and rows of tiles that are worked on together."""
         in_row = self.columns * self.dilation**2
         rows = max(1, min(self.rows, _TOGETHER // in_row))
-        samples = max(1, _TOGETHER // (in_row * rows)) if rows == self.rows else 1
+        samples = max(1, _TOGETHER // (in_row * rows))
         for sample, row in product(range(0, self.batch, samples), range(0, self.rows, rows)):
             yield slice(sample, sample + samples), slice(row, row + rows)
 
@@ -52,7 +52,7 @@ class Tiling(NamedTuple):
     def scratch(self, like: Tensor, count: int) -> tuple[Tensor, ...]:
         """Memory for the numbers of a part; to ask for it anew at every step costs as much as a transform."""
         samples, rows = next(self.parts())
-        tiles = min(samples.stop, self.batch) * min(rows.stop, self.rows) * self.columns * self.dilation**2
+        tiles = min(samples.stop, self.batch) * rows.stop * self.columns * self.dilation**2
         # One by one: glibc maps what is beyond 32 MiB anew at every call.
         return tuple(like.new_empty(36 * tiles * self.channels) for _ in range(count))
 
