@@ -47,6 +47,19 @@ def test_a_step_closes_at_the_border_and_fades_inside() -> None:
     np.testing.assert_allclose(result[inside], 110 + 30 * np.exp(-depth / reach), atol=1.5)
 
 
+def test_no_more_than_a_step_of_48_is_carried_inside() -> None:
+    photo, hole = np.full((120, 120, 3), 220, np.uint8), _disc()
+    result = paste(photo, np.full(photo.shape, 80.0), hole, grain=False)
+    assert 80 + 40 < result[hole].max() <= 80 + 48
+
+
+def test_a_coarse_correction_lies_where_the_step_is() -> None:
+    photo, hole = np.full((240, 240, 3), 140, np.uint8), _disc(240, 90)
+    result = paste(photo, np.full(photo.shape, 100.0), hole, resolution=8.0, grain=False).astype(int)
+    for turned in (result.swapaxes(0, 1), result[::-1], result[:, ::-1]):
+        assert np.abs(turned - result).max() <= 1
+
+
 def test_one_bad_stretch_of_border_does_not_tint_the_rest() -> None:
     photo = np.full((120, 120, 3), 140, np.uint8)
     photo[:, :32] = [20, 20, 200]  # blue cloth touches the hole on its left
