@@ -6,7 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from gatedinpaint.faces._search import LEVELS, Box, find_faces, levels, windows
+from gatedinpaint.faces._pyramid import View
+from gatedinpaint.faces._search import LEVELS, Box, _in_photo, find_faces, levels, windows
 from gatedinpaint.faces.face import Face
 from gatedinpaint.faces.regions import MIRROR
 from gatedinpaint.image import Photo
@@ -161,6 +162,17 @@ def test_a_face_only_glanced_at_in_the_mirror_is_given_unmirrored() -> None:
     (face,) = find_faces(scene((300, 200, 110), size=(400, 600)), HalfBlind(), 1)
     assert face.yaw == 20
     np.testing.assert_allclose(face.landmarks, SHAPE * 109 + (354.5, 254.5), atol=1e-3)
+
+
+def test_a_face_seen_in_a_mirror_is_turned_back() -> None:
+    points, depth = (60 + 50 * SHAPE).astype(np.float32), np.arange(478, dtype=np.float32)
+    view = View(np.zeros((120, 140, 3), np.uint8), left=10, top=20, scale=2)
+    seen = Face(points, depth, yaw=20.0, pitch=3.0, roll=5.0)
+    mirrored = Face(points[MIRROR] * np.float32([-1, 1]) + np.float32([139, 0]), depth[MIRROR], -20.0, 3.0, -5.0)
+    for face in (_in_photo(seen, view), _in_photo(mirrored, view.mirror_image())):
+        np.testing.assert_allclose(face.landmarks, 2 * points + 0.5 + (10, 20), atol=1e-4)
+        np.testing.assert_array_equal(face.depth, 2 * depth)
+        assert (face.yaw, face.pitch, face.roll) == (20, 3, 5)
 
 
 @pytest.mark.parametrize(("shift", "faces"), [(1.0, 1), (6.0, 0)])
