@@ -112,6 +112,18 @@ def test_there_are_as_many_smooth_blobs_as_were_asked_for_or_fewer_that_touch():
         assert max(ndimage.label(hole.numpy())[1] for hole in masks[:, 0]) == blobs
 
 
+def test_blobs_differ_in_size():
+    ratios = []
+    for hole in irregular_mask((96, 96), hole_ratio=0.02, seed=0, batch_size=40, blobs=2, roughness=0.0)[:, 0]:
+        labels, count = ndimage.label(hole.numpy())
+        cut_off = hole[[0, -1]].any() or hole[:, [0, -1]].any()
+        if count == 2 and not cut_off:
+            areas = ndimage.sum_labels(hole.numpy(), labels, [1, 2])
+            ratios.append(areas.max() / areas.min())
+    # Their radii are drawn from a half to one.
+    assert len(ratios) > 5 and 2 < max(ratios) < 4.5
+
+
 def test_roughness_makes_the_outline_longer():
     def outline(roughness):
         mask = irregular_mask((96, 96), hole_ratio=0.25, seed=0, batch_size=6, roughness=roughness)
