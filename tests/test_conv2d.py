@@ -255,6 +255,14 @@ def test_a_gated_layer_gives_back_the_layout_of_x(layout: torch.memory_format) -
         assert layer(x).is_contiguous(memory_format=layout)
 
 
+def test_weights_in_channels_last_make_the_result_so() -> None:
+    layer, x = GatedConv2d(8, 8, 3).to(memory_format=torch.channels_last), torch.randn(2, 8, 16, 16)
+    assert nn.Conv2d.forward(layer.conv, x).is_contiguous(memory_format=torch.channels_last)
+    for mode in ("always", "never"):
+        with minimal_filtering(mode):
+            assert layer(x).is_contiguous(memory_format=torch.channels_last)
+
+
 def test_modes_nest_and_end_with_their_block() -> None:
     layer, x = layer_and_input()
     with minimal_filtering("always"):

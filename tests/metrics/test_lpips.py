@@ -87,6 +87,13 @@ def test_by_hand_over_features_that_are_there() -> None:
     torch.testing.assert_close(metric.distance([first, *rest], [second, *rest]), expected[None])
 
 
+def test_gradient_is_finite_where_no_feature_is_alive() -> None:
+    alive = [torch.ones(1, channels, 1, 1) for channels in (64, 192, 384, 256, 256)]
+    dead = [torch.zeros_like(level).requires_grad_() for level in alive]
+    LPIPS("alex").distance(dead, alive).backward()
+    assert all(level.grad is not None and level.grad.isfinite().all() for level in dead)
+
+
 def test_distance_of_features_is_that_of_images() -> None:
     metric, (input, target) = LPIPS("alex"), images()
     features = metric.features(input), metric.features(target)
