@@ -309,6 +309,14 @@ def test_a_norm_asks_for_more_than_one_value(norm: type[nn.Module], options: dic
         layer.eval()(torch.randn(1, 2, smallest - 1, shortest))
 
 
+@pytest.mark.parametrize(("padding_mode", "smallest"), [("reflect", 3), ("circular", 2)])
+def test_a_border_needs_pixels_to_be_made_of(padding_mode: str, smallest: int) -> None:
+    layer = GatedConv2d(2, 3, 5, padding_mode=padding_mode)
+    layer(torch.randn(1, 2, smallest, smallest))
+    with pytest.raises(ValueError, match=f"x must be at least {smallest} pixels high and wide"):
+        layer(torch.randn(1, 2, smallest, smallest - 1))
+
+
 def test_a_convolution_may_be_wrapped() -> None:
     layer, x = GatedConv2d(4, 8, 3, groups=2), torch.randn(1, 4, 6, 6)
     before = layer(x)
