@@ -26,6 +26,7 @@ PresetName = Literal[
     "joint_finish",
     "polish",
     "polish_finish",
+    "last",
     "smoke",
 ]
 
@@ -48,7 +49,8 @@ presets:
   joint         coarse and small_finish together
   joint_finish  coarse_finish and joint together, with more skips
   polish        what follows joint_finish
-  polish_finish the shipped weights: what follows polish
+  polish_finish what follows polish
+  last          the shipped weights: what follows polish_finish
   paper         as published, for GPUs
   deepgin       with its ancestor's losses, for GPUs
   smoke         a few steps

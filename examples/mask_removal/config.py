@@ -4,20 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from examples.mask_removal.joint_stages import joint, joint_finish, last, polish, polish_finish
 from examples.mask_removal.presets import PRESETS, deepgin, paper, smoke
 from examples.mask_removal.settings import Config, LossWeights
-from examples.mask_removal.stages import (
-    coarse,
-    coarse_finish,
-    coarse_start,
-    joint,
-    joint_finish,
-    polish,
-    polish_finish,
-    small,
-    small_finish,
-    small_start,
-)
+from examples.mask_removal.stages import coarse, coarse_finish, coarse_start, small, small_finish, small_start
 
 __all__ = [
     "PRESETS",
@@ -30,6 +20,7 @@ __all__ = [
     "from_dict",
     "joint",
     "joint_finish",
+    "last",
     "paper",
     "polish",
     "polish_finish",

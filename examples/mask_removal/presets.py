@@ -1,18 +1,8 @@
 """The variants of the configuration, by name: each is a function that returns a complete one."""
 
+from examples.mask_removal.joint_stages import joint, joint_finish, last, polish, polish_finish
 from examples.mask_removal.settings import Config, LossWeights
-from examples.mask_removal.stages import (
-    coarse,
-    coarse_finish,
-    coarse_start,
-    joint,
-    joint_finish,
-    polish,
-    polish_finish,
-    small,
-    small_finish,
-    small_start,
-)
+from examples.mask_removal.stages import coarse, coarse_finish, coarse_start, small, small_finish, small_start
 
 
 def paper() -> Config:
@@ -63,5 +53,6 @@ PRESETS = {
     "joint_finish": joint_finish,
     "polish": polish,
     "polish_finish": polish_finish,
+    "last": last,
     "smoke": smoke,
 }
