@@ -14,6 +14,7 @@ from gatedinpaint._filtering_choice import filtering_wanted
 from gatedinpaint._memory import keep_freed_memory
 from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
 from gatedinpaint._narrow_conv2d import is_narrow, narrow_conv2d
+from gatedinpaint._processor import vectors
 
 
 class Conv2d(nn.Conv2d):
@@ -148,8 +149,13 @@ def _is_last(x: Tensor) -> bool:
 
 
 def for_several(x: Tensor) -> Tensor:
-    """x as several convolutions take it soonest: on a CPU in float32 each would turn a plain map by itself."""
+    """x as several convolutions take it soonest: on a CPU in float32 each would turn a plain map by itself.
+
+    With AVX-512 what is gained so is lost again in training.
+    """
     if not (_is_plain(x) and has_values(x)) or torch.is_autocast_enabled("cpu"):
+        return x
+    if torch.is_grad_enabled() and vectors() != "avx2":
         return x
     return x.contiguous(memory_format=torch.channels_last)
 

@@ -15,7 +15,15 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
     "_autocast": set(),
     "_checks": set(),
-    "_conv2d": {"_checks", "_dilated_conv2d", "_filtering_choice", "_memory", "_minimal_filtering", "_narrow_conv2d"},
+    "_conv2d": {
+        "_checks",
+        "_dilated_conv2d",
+        "_filtering_choice",
+        "_memory",
+        "_minimal_filtering",
+        "_narrow_conv2d",
+        "_processor",
+    },
     "_dilated_conv2d": {"_processor", "_tiles"},
     "_filtering_choice": {"_processor"},
     "_memory": set(),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gatedinpaint import GatedConv2d, SPDResBlock
+from gatedinpaint import GatedConv2d, SPDResBlock, _conv2d, _dilated_conv2d, _filtering_choice
 
 
 @pytest.mark.parametrize("dilations", [(1,), (1, 2, 4, 8), (1, 2, 3, 4, 5, 6, 8, 10)])
@@ -52,13 +52,23 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
-def test_a_plain_map_is_turned_once_for_all_branches_and_back(layouts: list[bool]) -> None:
+@pytest.mark.parametrize("vectors", ["avx2", "avx512"])
+def test_a_plain_map_is_turned_once_for_all_branches_and_back(
+    layouts: list[bool], vectors: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (_conv2d, _dilated_conv2d, _filtering_choice):
+        monkeypatch.setattr(module, "vectors", lambda: vectors)
     block, x = SPDResBlock(16, dilations=(1, 2)), torch.randn(2, 16, 9, 13, requires_grad=True)
-    y = block(x)
+    with torch.no_grad():
+        plain = block(x)
     assert layouts[:2] == [True, True]
-    assert y.is_contiguous()
+    layouts.clear()
+    y = block(x)
+    assert layouts[:2] == [vectors == "avx2"] * 2
+    assert y.is_contiguous() and plain.is_contiguous()
     expected = x + block.fuse(torch.cat([branch(x) for branch in block.branches], dim=1))
-    torch.testing.assert_close(y, expected, rtol=0, atol=1e-5)
+    for result in (y, plain):
+        torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)
     ours, theirs = (torch.autograd.grad(result.square().sum(), [x, *block.parameters()]) for result in (y, expected))
     for gradient, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-4)
