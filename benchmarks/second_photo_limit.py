@@ -1,4 +1,4 @@
-"""What a second photo can tell of a hole: the network's gain against that of the best mixture with the photo itself.
+"""What a second photo adds: the network's gain against that of the best mixture with the photo itself.
 
     python -m benchmarks.second_photo_limit --data SET [--limit N] [--model DIR] [--output FILE]
 
@@ -7,8 +7,9 @@ into bands of spatial frequency D_i, and six weights make
 
     P + Σ w_i D_i,    w = argmin ‖T − P − Σ w_i D_i‖²  over the holes of all crops.
 
-The weights have seen the truth, so no mixture of the two does better in the sum of squares. It is done once more with
-R moved onto the truth by dense optical flow (DIS), which sees the truth too: a warp that no landmarks could give.
+The weights have seen the truth: no other six do better in the sum of squares. It is done once more with R moved onto
+the truth by dense optical flow (DIS), which sees the truth too. A network is not bound by either: it may weigh every
+place by itself.
 """
 
 import argparse

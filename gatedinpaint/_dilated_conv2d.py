@@ -17,18 +17,17 @@ from torch import Tensor
 from gatedinpaint._processor import vectors
 from gatedinpaint._tiles import channels_last, framed
 
+_FEWEST = 16  # channels; with fewer it was not tried
+
 
 def products_pay(x: Tensor, weight: Tensor, padding: int, dilation: int) -> bool:
     """Whether :func:`dilated_conv2d` is the faster one in training, for filters (D, C, 3, 3) in float32 on a CPU.
 
-    With AVX2 oneDNN takes the gradient of dilated filters in channels_last at a third of the rate of the rest; with
-    AVX-512 it does not. The zeros cost twice the dilation in width.
+    oneDNN is slow at the gradient of dilated filters in channels_last with AVX2, and not with AVX-512; ``python -m
+    benchmarks.speed --only spd`` prints what comes of it. The zeros cost twice the dilation in width.
     """
     width = x.shape[3] + 2 * padding - 2 * dilation
     return vectors() == "avx2" and dilation > 1 and 4 * dilation <= width and min(weight.shape[:2]) >= _FEWEST
-
-
-_FEWEST = 16  # channels: a product of fewer is no faster
 
 
 def dilated_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int, dilation: int) -> Tensor:
