@@ -149,13 +149,11 @@ def _is_last(x: Tensor) -> bool:
 
 
 def for_several(x: Tensor) -> Tensor:
-    """x as several convolutions take it soonest: on a CPU in float32 each would turn a plain map by itself.
+    """x as several convolutions take it soonest, in float32 on a CPU with AVX2, where each is slow on a plain map.
 
-    In training it is so with AVX2 alone; with AVX-512 it was no faster.
+    With AVX-512 to turn it costs more than it gains.
     """
-    if not (_is_plain(x) and has_values(x)) or torch.is_autocast_enabled("cpu"):
-        return x
-    if torch.is_grad_enabled() and vectors() != "avx2":
+    if not (_is_plain(x) and has_values(x)) or torch.is_autocast_enabled("cpu") or vectors() != "avx2":
         return x
     return x.contiguous(memory_format=torch.channels_last)
 
