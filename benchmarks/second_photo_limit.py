@@ -8,13 +8,13 @@ into bands of spatial frequency D_i, and six weights make
     P + Σ w_i D_i,    w = argmin ‖T − P − Σ w_i D_i‖²  over the holes of all crops.
 
 The weights have seen the truth: no other six do better in the sum of squares. It is done once more with R moved onto
-the truth by dense optical flow (DIS), which sees the truth too. A network is not bound by either: it may weigh every
-place by itself.
+the truth by dense optical flow (DIS), which sees the truth too, and the network is given that R as well. A network is
+not bound by the mixtures: it may weigh every place by itself.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +27,8 @@ from torch import Tensor
 from benchmarks.tables import add_output, publish, table
 from examples.mask_removal.held_out import BATCH, HeldOut
 from examples.mask_removal.pipeline import WEIGHTS, load_generator
-from gatedinpaint import InpaintGenerator, image_to_photo
-from gatedinpaint.metrics import psnr
+from gatedinpaint import InpaintGenerator, composite, image_to_photo
+from gatedinpaint.metrics import LPIPS, psnr
 
 SIGMAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _FLOW_SIGMA = 3.0  # of the flow's own smoothing: a face does not tear
@@ -46,6 +46,10 @@ class Crops(NamedTuple):
     second: Tensor
     """The second photo, warped; 0 where it is not known."""
     known: Tensor
+    moved: Tensor
+    """The second photo, moved onto the truth; the truth where it is not known."""
+    guided_by_moved: Tensor
+    """Painted with that, where the second photo is known."""
 
 
 @torch.inference_mode()
@@ -58,8 +62,12 @@ def crops(faces: HeldOut, generator: InpaintGenerator) -> Crops:
         positions = [pair.position for pair in some]
         plain = faces.batch(positions)
         own = faces.guided(plain, positions, [pair.own for pair in some])
-        painted = [generator(*inputs).refined.clamp(-1, 1) for inputs in (plain[:2], own)]
-        batches.append(Crops(own.image, own.mask, *painted, own.reference, own.reference_mask))
+        moved = moved_onto_truth(own.image, own.reference, own.reference_mask)
+        by_moved = own._replace(reference=moved * own.reference_mask)
+        alone, guided, guided_by_moved = (generator(*x).refined.clamp(-1, 1) for x in (plain[:2], own, by_moved))
+        batches.append(
+            Crops(own.image, own.mask, alone, guided, own.reference, own.reference_mask, moved, guided_by_moved)
+        )
     if not batches:
         raise ValueError("No face of this set has a second photo: prepare it with --identities.")
     return Crops(*map(torch.cat, zip(*batches, strict=True)))
@@ -86,10 +94,10 @@ def best_mixture(crops: Crops, second: Tensor) -> Tensor:
     return crops.alone + torch.einsum("i,i...->...", weights, torch.stack(parts))
 
 
-def moved_onto_truth(crops: Crops) -> Tensor:
-    """The second photo, moved by the optical flow between it and the truth."""
+def moved_onto_truth(truths: Tensor, seconds: Tensor, knowns: Tensor) -> Tensor:
+    """The second photos, filled up with the truth, moved by the optical flow between them and the truth."""
     moved = []
-    for truth, second, known in zip(crops.truth, crops.second, crops.known, strict=True):
+    for truth, second, known in zip(truths, seconds, knowns, strict=True):
         whole = torch.where(known > 0.5, second, truth)
         grey = [cv2.cvtColor(image_to_photo(image[None]), cv2.COLOR_RGB2GRAY) for image in (truth, whole)]
         finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -101,28 +109,34 @@ def moved_onto_truth(crops: Crops) -> Tensor:
     return torch.stack(moved)
 
 
-def limits(crops: Crops) -> str:
-    """A row for every way to use the second photo."""
+def limits(crops: Crops, lpips: Callable[[Tensor, Tensor], Tensor]) -> str:
+    """A row for every way to use the second photo; ``lpips`` of two batches, a number for each crop."""
 
-    def figures(result: Tensor) -> Tensor:
-        return psnr(result.clamp(-1, 1), crops.truth, data_range=2.0, mask=crops.hole)
+    def figures(result: Tensor) -> tuple[Tensor, Tensor]:
+        result = result.clamp(-1, 1)
+        filled = composite(result, crops.truth, crops.hole)
+        parts = zip(filled.split(BATCH), crops.truth.split(BATCH), strict=True)
+        decibels = psnr(result, crops.truth, data_range=2.0, mask=crops.hole)
+        return decibels, torch.cat([lpips(some, truth) for some, truth in parts])
 
     alone = figures(crops.alone)
-    moved = moved_onto_truth(crops)
     results = {
         "painted without it": crops.alone,
         "painted by the network, given it": crops.guided,
+        "painted by the network, given it moved onto the truth": crops.guided_by_moved,
         "best mixture with it": best_mixture(crops, crops.second),
-        "best mixture with it, moved onto the truth": best_mixture(crops, moved),
+        "best mixture with it, moved onto the truth": best_mixture(crops, crops.moved),
         "the photo itself": crops.alone + (crops.second - crops.alone) * crops.known,
-        "the photo itself, moved onto the truth": crops.alone + (moved - crops.alone) * crops.known,
+        "the photo itself, moved onto the truth": crops.alone + (crops.moved - crops.alone) * crops.known,
     }
     rows = []
     for name, result in results.items():
-        gains = figures(result) - alone
-        gain = "–" if result is crops.alone else f"{gains.mean():+.2f}"
-        rows.append([name, f"{figures(result).mean():.2f}", gain])
-    return table(["the hole", "PSNR hole, dB", "gain, dB"], rows)
+        decibels, distances = figures(result)
+        gains = [f"{(decibels - alone[0]).mean():+.2f}", f"{100 * (distances.mean() / alone[1].mean() - 1):+.1f} %"]
+        if result is crops.alone:
+            gains = ["–", "–"]
+        rows.append([name, f"{decibels.mean():.2f}", gains[0], f"{distances.mean():.4f}", gains[1]])
+    return table(["the hole", "PSNR hole, dB", "gain, dB", "LPIPS alex", "change"], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,12 +148,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_output(parser)
     options = parser.parse_args(arguments)
     try:
+        lpips = LPIPS("alex")
         faces = HeldOut(options.data, limit=options.limit)
         found = crops(faces, load_generator(options.model))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(f"second_photo_limit: {error}", file=sys.stderr)
         return 2
-    publish([limits(found), f"{len(found.truth)} crops of held-out people with a second photo."], options.output)
+    with torch.inference_mode():
+        rows = limits(found, lpips)
+    publish([rows, f"{len(found.truth)} crops of held-out people with a second photo."], options.output)
     return 0
 
 
