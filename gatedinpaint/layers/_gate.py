@@ -3,32 +3,39 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from gatedinpaint._checks import has_values
+from gatedinpaint.layers._gated_halves import gated_halves
 
 
-def gated(feature: Tensor, gate: Tensor, activation: nn.Module | None, *, sigmoid: nn.Module, own: bool) -> Tensor:
-    """The product, in one new map where nothing has to be kept for a gradient, instead of three.
+def gated(y: Tensor, activation: nn.Module | None, sigmoid: nn.Module, *, own: bool) -> Tensor:
+    """φ(feature) ⊙ σ(gate) of a fused convolution's result, in one new map instead of three where that can be done.
 
     Args:
-        feature, gate: results of the convolutions.
+        y: (B, 2C, H, W), features and then gates.
         activation, sigmoid: the layer's modules; one that somebody watches is called.
-        own: nobody else holds feature and gate.
+        own: nobody else holds y, and nothing that made it needs it.
     """
-    own = own and not (feature.requires_grad or gate.requires_grad) and not _is_watched(feature)
     on_all_modules: Any = nn.modules.module._has_any_global_hook  # such a hook may have kept what the convolution made
-    own = own and not on_all_modules()
+    own = own and _is_plain(sigmoid) and not (on_all_modules() or _is_watched(y))
+    slope = _slope(activation)
+    if own and slope is not None:
+        return gated_halves(y, slope)
+    feature, gate = y.chunk(2, dim=1)
+    return product(feature, gate, activation, sigmoid, own=own)
+
+
+def product(
+    feature: Tensor, gate: Tensor, activation: nn.Module | None, sigmoid: nn.Module, *, own: bool = False
+) -> Tensor:
+    """φ(feature) ⊙ σ(gate) by the layer's modules; a gate that is ``own``, and its sigmoid plain, is overwritten."""
     if activation is not None:
-        if own and type(activation) is nn.LeakyReLU and call_is_forward(activation):
-            feature = F.leaky_relu_(feature, activation.negative_slope)
-        else:
-            # Half of the convolution's result may not be changed in place while a gradient is recorded.
-            feature = activation(feature.clone() if feature.requires_grad and _is_in_place(activation) else feature)
-    plain = own and type(sigmoid) is nn.Sigmoid and call_is_forward(sigmoid)
-    return feature * (gate.sigmoid_() if plain else sigmoid(gate))
+        # Half of the convolution's result may not be changed in place while a gradient is recorded.
+        feature = activation(feature.clone() if feature.requires_grad and _is_in_place(activation) else feature)
+    y: Tensor = feature * (gate.sigmoid_() if own and not gate.requires_grad else sigmoid(gate))
+    return y
 
 
 def call_is_forward(module: nn.Module) -> bool:
@@ -40,6 +47,19 @@ def call_is_forward(module: nn.Module) -> bool:
 def is_own(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether the module is of the very class, apart from parametrizations, and is called without hooks."""
     return parametrize.type_before_parametrizations(module) is kind and call_is_forward(module)
+
+
+def _slope(activation: nn.Module | None) -> float | None:
+    """Of the leaky ReLU that an activation is, 1 where it is none; None where it is something else."""
+    if activation is None:
+        return 1.0
+    if type(activation) is nn.LeakyReLU and activation.negative_slope >= 0 and call_is_forward(activation):
+        return activation.negative_slope
+    return None
+
+
+def _is_plain(sigmoid: nn.Module) -> bool:
+    return type(sigmoid) is nn.Sigmoid and call_is_forward(sigmoid)
 
 
 def _is_in_place(activation: object) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image
 from gatedinpaint._conv2d import Conv2d, undo_layout
-from gatedinpaint.layers._gate import gated, is_own
+from gatedinpaint.layers._gate import gated, is_own, product
 from gatedinpaint.layers._geometry import PaddingMode, checked_geometry
 from gatedinpaint.layers._light_gates import GATES, Gate, light_gate
 from gatedinpaint.layers.spectral_norm import spectral_norm as normalize_spectrum
@@ -136,23 +136,23 @@ class GatedConv2d(nn.Module):
         self.geometry.check_size(x)
         if self.norm is not None:
             self.geometry.check_norm(x, self.norm)
-        if self.gate_conv is None:
-            y = self._gated(*self._halves(self.conv(x)), own=is_own(self.conv, Conv2d))
+        y = self.conv(x)
+        if self.gate_conv is not None:
+            y = self._normalized(product(y, self.gate_conv(x), self.activation, self.sigmoid))
         else:
-            y = self._gated(self.conv(x), self.gate_conv(x), own=False)
+            y = self._gated(y, own=is_own(self.conv, Conv2d))
         return undo_layout(y, x, self.conv)
 
-    def _gated(self, feature: Tensor, gate: Tensor, *, own: bool) -> Tensor:
-        """y of the results of the two convolutions, both (B, out_channels, H', W'), which are ``own`` or not."""
-        y = gated(feature, gate, self.activation, sigmoid=self.sigmoid, own=own)
-        return y if self.norm is None else self.norm(y)
-
-    def _halves(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature and gate out of the fused result: each group of filters holds its features, then its gates."""
-        parts = y.chunk(2 * self.groups, dim=1)
+    def _gated(self, y: Tensor, *, own: bool) -> Tensor:
+        """Out of the fused convolution's result, (B, 2 · out_channels, H', W'), which is ``own`` or not."""
         if self.groups == 1:
-            return parts[0], parts[1]
-        return torch.cat(parts[::2], dim=1), torch.cat(parts[1::2], dim=1)
+            return self._normalized(gated(y, self.activation, self.sigmoid, own=own))
+        parts = y.chunk(2 * self.groups, dim=1)  # each group of filters holds its features, then its gates
+        feature, gate = torch.cat(parts[::2], dim=1), torch.cat(parts[1::2], dim=1)
+        return self._normalized(product(feature, gate, self.activation, self.sigmoid))
+
+    def _normalized(self, y: Tensor) -> Tensor:
+        return y if self.norm is None else self.norm(y)
 
 
 def _check_parts(activation: object, norm: object) -> None:

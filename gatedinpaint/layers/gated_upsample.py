@@ -71,9 +71,7 @@ class GatedUpsample2d(nn.Module):
         check_image(x, name="x", channels=self.in_channels)
         if _is_plain(x) and self._may_add_taps():
             conv = self.gated_conv.conv
-            return self.gated_conv._gated(
-                *self.gated_conv._halves(enlarged_conv2d(x, conv.weight, conv.bias)), own=True
-            )
+            return self.gated_conv._gated(enlarged_conv2d(x, conv.weight, conv.bias), own=True)
         align_corners = None if self.mode == "nearest" else False
         enlarged = F.interpolate(x, scale_factor=self.scale_factor, mode=self.mode, align_corners=align_corners)
         y: Tensor = self.gated_conv(enlarged)
