@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 _MARGIN = 0.25  # a resized mask may overshoot; 0 … 255 and −1 … 1 are far outside
+# Integer masks come as 0 and 1 and as 0 and 255.
+TO_MASK = "Convert it with ({name} > 0).float(); 1 marks the hole."
 
 
 def check_float(tensor: Tensor, *, name: str, remedy: str = "Convert it with {name}.float().") -> None:
@@ -34,16 +36,40 @@ def check_image(image: Tensor, *, name: str = "image", channels: int | None = 3)
 
 def check_mask(mask: Tensor, image: Tensor, *, name: str = "mask", image_name: str = "image") -> None:
     """Raise unless ``mask`` is a float (B, 1, H, W) tensor of the batch and size of ``image``, from 0 to 1."""
-    # Integer masks come as 0 and 1 and as 0 and 255.
-    check_float(mask, name=name, remedy="Convert it with ({name} > 0).float(); 1 marks the hole.")
+    check_float(mask, name=name, remedy=TO_MASK)
     expected = (image.shape[0], 1, image.shape[2], image.shape[3])
     if tuple(mask.shape) != expected:
-        hint = f" For a single mask pass {name}[:, None]; 1 marks the hole." if mask.ndim == 3 else " 1 marks the hole."
         raise ValueError(
             f"{name} must be (B, 1, H, W) = {expected}, matching {image_name} {tuple(image.shape)}; "
-            f"got {tuple(mask.shape)}.{hint}"
+            f"got {tuple(mask.shape)}.{mask_hint(mask, expected[0], name=name)}"
         )
     check_mask_values(mask, name=name)
+
+
+def check_lone_mask(mask: Tensor, *, name: str = "mask") -> None:
+    """Raise unless ``mask`` is a float (B, 1, H, W) tensor with pixels in it, from 0 to 1."""
+    check_float(mask, name=name, remedy=TO_MASK)
+    if mask.ndim != 4 or mask.shape[1] != 1:
+        raise ValueError(f"{name} must be (B, 1, H, W); got {tuple(mask.shape)}.{mask_hint(mask, 1, name=name)}")
+    if mask.numel() == 0:
+        raise ValueError(f"{name} must not be empty; got {tuple(mask.shape)}.")
+    check_mask_values(mask, name=name)
+
+
+def mask_hint(mask: Tensor, batch: int, *, name: str = "mask") -> str:
+    """What 1 means, and how a mask of another shape becomes (batch, 1, H, W)."""
+    if mask.ndim == 3:
+        return f" For a single mask pass {name}[:, None]; 1 marks the hole."
+    if mask.ndim == 4 and mask.shape[3] == 1 != mask.shape[1]:
+        return f" 1 marks the hole. Channels come second: pass {name}.permute(0, 3, 1, 2)."
+    if mask.ndim == 4 and mask.shape[1] != 1:
+        return f" 1 marks the hole. If its channels are alike pass {name}[:, :1]."
+    for_all = f".expand({batch}, -1, -1, -1)" if batch > 1 else ""
+    if mask.ndim == 2:
+        return f" 1 marks the hole. For a single mask pass {name}[None, None]{for_all}."
+    if mask.ndim == 4 and len(mask) == 1 and for_all:
+        return f" 1 marks the hole. For one mask for all pass {name}{for_all}."
+    return " 1 marks the hole."
 
 
 def check_mask_values(mask: Tensor, *, name: str = "mask") -> None:

@@ -1,5 +1,6 @@
 """What the messages advise about integers and masks: a photo turned into floats alone would have values of 0…255."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,9 @@ from gatedinpaint import (
     PartialConv2d,
     SNPatchDiscriminator,
     composite,
+    dilate,
+    erode,
+    feather,
     masked_l1_loss,
 )
 from gatedinpaint.metrics import psnr
@@ -37,6 +41,35 @@ def test_a_mask_becomes_zero_and_one(dtype: torch.dtype) -> None:
         composite(image, image, torch.ones(1, 1, 8, 8, dtype=dtype))
 
 
+@pytest.mark.parametrize("name", ["composite", "ContextualAttention2d", "dilate", "erode", "feather"])
+@pytest.mark.parametrize(("whole", "advice"), [(True, r"\(mask > 0\)\.float\(\)"), (False, "single mask pass mask")])
+def test_what_is_advised_makes_a_mask(name: str, whole: bool, advice: str) -> None:
+    """Of whole numbers, or of (B, H, W)."""
+    image, mask = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
+    mask[..., 2:6, 2:6] = 1
+    wrong = (255 * mask).byte() if whole else mask[:, 0]
+    with pytest.raises(TypeError if whole else ValueError, match=advice):
+        _users()[name](image, wrong)
+    assert torch.equal((wrong > 0).float() if whole else wrong[:, None], mask)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_mask_of_another_shape_is_told_the_way(batch: int) -> None:
+    image, mask = torch.zeros(batch, 3, 8, 8), torch.ones(batch, 1, 8, 8)
+    ways = {
+        "mask[None, None]" + (".expand(2, -1, -1, -1)" if batch > 1 else ""): mask[0, 0],
+        "mask[:, None]": mask[:, 0],
+        "mask[:, :1]": mask.expand(-1, 3, -1, -1),
+        "mask.permute(0, 3, 1, 2)": mask.permute(0, 2, 3, 1),
+        **({"mask.expand(2, -1, -1, -1)": mask[:1]} if batch > 1 else {}),
+    }
+    for use in (lambda wrong: composite(image, image, wrong), lambda wrong: ContextualAttention2d()(image, wrong)):
+        for way, wrong in ways.items():
+            with pytest.raises(ValueError, match=re.escape(f"pass {way}")):
+                use(wrong)
+            assert torch.equal(eval(way, {"mask": wrong}), mask)
+
+
 def test_a_bool_image_is_converted() -> None:
     with pytest.raises(TypeError, match=r"got torch\.bool\. Convert it with x\.float\(\)\."):
         GatedConv2d(3, 4, 3)(torch.zeros(1, 3, 8, 8, dtype=torch.bool))
@@ -51,6 +84,7 @@ def _users() -> dict[str, Callable[[torch.Tensor, torch.Tensor], object]]:
         "InpaintGenerator": lambda image, mask: InpaintGenerator(2)(image, mask),
         "ContextualAttention2d": lambda image, mask: ContextualAttention2d()(image, mask),
         "psnr": lambda image, mask: psnr(image, image, mask=mask, data_range=2.0),
+        **{change.__name__: lambda _, mask, change=change: change(mask, 1) for change in (dilate, erode, feather)},
     }
 
 

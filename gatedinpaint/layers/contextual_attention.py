@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gatedinpaint._checks import check_float, check_image, check_mask_values, check_positive
+from gatedinpaint._checks import TO_MASK, check_float, check_image, check_mask_values, check_positive, mask_hint
 
 # Of the norm of a key, so that a patch of zeros stays zero.
 _SMALLEST = 1e-4
@@ -167,7 +167,7 @@ def _down_columns(x: Tensor, size: tuple[int, int]) -> Tensor:
 def _check(x: Tensor, mask: Tensor) -> int:
     """How many pixels of the mask one of x spans."""
     check_image(x, name="x", channels=None)
-    check_float(mask, name="mask")
+    check_float(mask, name="mask", remedy=TO_MASK)
     batch, _, height, width = x.shape
     if height % 2 or width % 2:
         raise ValueError(f"x must have an even height and width; got {(height, width)}. Pad it.")
@@ -175,7 +175,7 @@ def _check(x: Tensor, mask: Tensor) -> int:
     if step < 1 or tuple(mask.shape) != (batch, 1, step * height, step * width):
         raise ValueError(
             f"mask must be (B, 1, n·H, n·W) for x {tuple(x.shape)}: ({batch}, 1, {height}, {width}) or a whole "
-            f"multiple in height and width; got {tuple(mask.shape)}. 1 marks the hole."
+            f"multiple in height and width; got {tuple(mask.shape)}.{mask_hint(mask, batch)}"
         )
     check_mask_values(mask)
     return step

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatedinpaint._checks import check_image, check_mask, check_same_shape
+from gatedinpaint._checks import check_image, check_lone_mask, check_mask, check_same_shape
 
 
 def composite(generated: Tensor, image: Tensor, mask: Tensor) -> Tensor:
@@ -44,16 +44,14 @@ def dilate(mask: Tensor, radius: int) -> Tensor:
 
     Raises:
         TypeError: a mask that is not a floating-point tensor; a radius that is no whole number.
-        ValueError: a mask of another shape, or a negative radius.
+        ValueError: a mask of another shape or with values beyond 0 and 1 (looked at on a CPU alone), or a negative
+            radius.
 
     Example:
         >>> dilate(torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
         [0.0, 1.0, 1.0, 1.0, 0.0]
     """
-    radius = _check(mask, radius)
-    # One side after the other: the same maximum over the square with 2·(2r + 1) instead of (2r + 1)² comparisons.
-    rows = F.max_pool2d(mask, (2 * radius + 1, 1), stride=1, padding=(radius, 0))
-    return F.max_pool2d(rows, (1, 2 * radius + 1), stride=1, padding=(0, radius))
+    return _grown(mask, _check(mask, radius))
 
 
 def erode(mask: Tensor, radius: int) -> Tensor:
@@ -61,14 +59,15 @@ def erode(mask: Tensor, radius: int) -> Tensor:
 
     Raises:
         TypeError: a mask that is not a floating-point tensor; a radius that is no whole number.
-        ValueError: a mask of another shape, or a negative radius.
+        ValueError: a mask of another shape or with values beyond 0 and 1 (looked at on a CPU alone), or a negative
+            radius.
 
     Example:
         >>> erode(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
         [0.0, 0.0, 1.0, 0.0, 0.0]
     """
     radius = _check(mask, radius)
-    return 1.0 - dilate(1.0 - mask, radius)
+    return 1.0 - _grown(1.0 - mask, radius)
 
 
 def feather(mask: Tensor, radius: int) -> Tensor:
@@ -83,7 +82,8 @@ def feather(mask: Tensor, radius: int) -> Tensor:
 
     Raises:
         TypeError: a mask that is not a floating-point tensor; a radius that is no whole number.
-        ValueError: a mask of another shape, or a negative radius.
+        ValueError: a mask of another shape or with values beyond 0 and 1 (looked at on a CPU alone), or a negative
+            radius.
 
     Example:
         >>> feather(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0]).reshape(1, 1, 1, 5), 1).flatten().tolist()
@@ -93,14 +93,20 @@ def feather(mask: Tensor, radius: int) -> Tensor:
     # The mean of the mask eroded by 0 … radius. Whole numbers are exact in float32; bfloat16 counts to 256 only.
     outside, total = 1.0 - mask, mask.to(torch.promote_types(mask.dtype, torch.float32))
     for _ in range(radius):
-        outside = dilate(outside, 1)
+        outside = _grown(outside, 1)
         total = total + (1.0 - outside)
     return (total / (radius + 1)).to(mask.dtype)
 
 
+def _grown(mask: Tensor, radius: int) -> Tensor:
+    # One side after the other: the same maximum over the square with 2·(2r + 1) instead of (2r + 1)² comparisons.
+    rows = F.max_pool2d(mask, (2 * radius + 1, 1), stride=1, padding=(radius, 0))
+    return F.max_pool2d(rows, (1, 2 * radius + 1), stride=1, padding=(0, radius))
+
+
 def _check(mask: Tensor, radius: int) -> int:
     """Return the radius as an int: twice an ``np.uint8`` would wrap around."""
-    check_image(mask, name="mask", channels=1)
+    check_lone_mask(mask)
     try:
         radius = index(radius)
     except TypeError:

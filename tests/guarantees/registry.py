@@ -256,9 +256,9 @@ SUBJECTS: dict[str, Subject] = {
     ),
     # masks
     "composite": Subject(_function(gi.composite), lambda d: (d.image(), d.image(), d.mask()), receives_gradient=(0, 1)),
-    "dilate": Subject(_function(gi.dilate, radius=1), lambda d: (d.map(1),), options=radius),
-    "erode": Subject(_function(gi.erode, radius=1), lambda d: (d.map(1),), options=radius),
-    "feather": Subject(_function(gi.feather, radius=1), lambda d: (d.map(1),), options=radius),
+    "dilate": Subject(_function(gi.dilate, radius=1), lambda d: (d.map(1).sigmoid(),), options=radius),
+    "erode": Subject(_function(gi.erode, radius=1), lambda d: (d.map(1).sigmoid(),), options=radius),
+    "feather": Subject(_function(gi.feather, radius=1), lambda d: (d.map(1).sigmoid(),), options=radius),
     # metrics
     "psnr": Subject(
         _function(metrics.psnr, data_range=2.0),
