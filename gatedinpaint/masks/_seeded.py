@@ -40,7 +40,7 @@ def draw_masks(
         raise ValueError(f"seed must be a whole number, 0 or more, or several of them; got {seed}.")
     area = round(hole_ratio * height * width)
     if area in (0, height * width):
-        return torch.full((batch_size, 1, height, width), float(area > 0), device="cpu")
+        return torch.full((batch_size, 1, height, width), float(area > 0), dtype=torch.float32, device="cpu")
     seeds = (np.random.SeedSequence(entropy, spawn_key=(b,)) for b in range(batch_size))
     holes = [draw(area, np.random.default_rng(seed)) for seed in seeds]
     return torch.from_numpy(np.stack(holes)[:, None]).float()

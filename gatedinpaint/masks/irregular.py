@@ -69,7 +69,7 @@ def _blobs(size: tuple[int, int], area: int, rng: "np.random.Generator", blobs: 
 
 def _noise(size: tuple[int, int], rng: "np.random.Generator") -> NDArray[np.float32]:
     """Octaves of smooth noise, from 4 cells across the longer side to cells of 4 pixels or a little more."""
-    noise = torch.zeros(1, 1, 1, 1, device="cpu")
+    noise = torch.zeros(1, 1, 1, 1, dtype=torch.float32, device="cpu")
     cells, strength = 4, 0.5
     while cells == 4 or 4 * cells <= max(size):
         grid = [max(1, round(cells * side / max(size))) for side in size]

@@ -173,3 +173,17 @@ def test_bad_options():
     for roughness in (-1.0, float("nan")):
         with pytest.raises(ValueError, match="roughness must be 0 or more; got"):
             irregular_mask((8, 8), hole_ratio=0.5, seed=0, roughness=roughness)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("draw", DRAW)
+def test_another_default_type_changes_nothing(draw, ratio, dtype):
+    expected = draw((40, 56), hole_ratio=ratio, seed=3)
+    torch.set_default_dtype(dtype)
+    try:
+        found = draw((40, 56), hole_ratio=ratio, seed=3)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
