@@ -7,13 +7,16 @@ from operator import index
 import torch
 from torch import Tensor
 
-from gatedinpaint._checks import check_image, check_mask, check_positive, check_same_shape
+from gatedinpaint._checks import check_float, check_image, check_mask, check_positive, check_same_shape
 
 _ROUNDING = 1e-3  # of data_range; more than rounding is a wrong range
 
 
 def check_metric_inputs(input: Tensor, target: Tensor, mask: Tensor | None, *, data_range: float) -> None:
     """Raise unless the images are alike in shape, fit in ``data_range``, and every mask has a hole."""
+    for name, image in (("input", input), ("target", target)):
+        # Not to be scaled to [-1, 1]: with the data_range of a photo that would add 42 dB.
+        check_float(image, name=name, remedy="Convert it with {name}.float(); data_range is 255 for a photo.")
     check_image(input, name="input", channels=None)
     check_same_shape(input, target)
     check_positive(data_range, name="data_range")

@@ -106,3 +106,14 @@ def test_nan_in_one_image_does_not_excuse_the_range_of_another(metric: Callable[
     with pytest.raises(ValueError, match="data_range is highest minus lowest possible value; got data_range=1"):
         metric(image, torch.full_like(image, 255.0), data_range=1.0)
     assert metric(image, torch.zeros_like(image), data_range=1.0)[1].isnan()
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_a_photo_is_measured_in_its_own_range(metric: Callable[..., Tensor]) -> None:
+    """Scaled to [-1, 1], as networks want it, it would no longer have the data_range that it came with."""
+    input, target = (torch.from_numpy((x * 127 + 128).astype(np.uint8)) for x in images())
+    for wrong, right in ((input, target.float()), (input.float(), target)):
+        with pytest.raises(TypeError, match=r"with (input|target)\.float\(\); data_range is 255 for a photo"):
+            metric(wrong, right, data_range=255)
+    of_photos = metric(input.float(), target.float(), data_range=255)
+    torch.testing.assert_close(of_photos, metric(input / 255, target / 255, data_range=1.0), rtol=1e-4, atol=1e-4)
