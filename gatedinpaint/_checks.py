@@ -1,6 +1,6 @@
 """Checks of arguments. Every message says what was expected, what was got, and how to mend it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import index
 from typing import SupportsIndex
 
@@ -15,7 +15,8 @@ TO_MASK = "Convert it with ({name} > 0).float(); 1 marks the hole."
 def check_float(tensor: Tensor, *, name: str, remedy: str = "Convert it with {name}.float().") -> None:
     """Raise unless ``tensor`` is a floating-point tensor."""
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor; got {type(tensor).__name__}.")
+        hint = f" Pass torch.as_tensor({name})." if _is_array(tensor) else ""
+        raise TypeError(f"{name} must be a torch.Tensor; got {type(tensor).__name__}.{hint}")
     if not tensor.is_floating_point():
         raise TypeError(f"{name} must be a floating-point tensor; got {tensor.dtype}. {remedy.format(name=name)}")
 
@@ -92,6 +93,18 @@ def check_same_shape(input: Tensor, target: Tensor, *, name: str = "input", othe
         raise ValueError(f"{name} and {other} must have one shape; got {tuple(input.shape)} and {tuple(target.shape)}.")
 
 
+def check_mapping(value: object, *, name: str, example: str) -> None:
+    """Raise unless ``value`` has its entries under names."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict such as {example}; got {type(value).__name__}.")
+
+
+def check_list(value: object, *, name: str, of: str) -> None:
+    """Raise for a bare tensor, which could be looped over as well: by samples."""
+    if isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a list of {of}; got a Tensor. Pass [{name}].")
+
+
 def check_count(value: int, *, name: str) -> int:
     """Return ``value`` as an int, or raise unless it is a whole number greater than zero."""
     if not isinstance(value, SupportsIndex):
@@ -129,6 +142,16 @@ def has_values(tensor: Tensor) -> bool:
 
 def _check_pixels(tensor: Tensor, *, name: str) -> None:
     """``check_float`` for what may be a photo: turned into floats alone, its pixels would be 0…255."""
+    if _is_array(tensor):
+        raise TypeError(
+            f"{name} must be a torch.Tensor; got {type(tensor).__name__}. If it is a photo, use "
+            "photo_to_image, otherwise torch.as_tensor."
+        )
     if isinstance(tensor, Tensor) and tensor.dtype is not torch.bool:
         check_float(tensor, name=name, remedy="If it is a photo, scale it to [-1, 1]: {name}.float() / 127.5 - 1.")
     check_float(tensor, name=name)
+
+
+def _is_array(value: object) -> bool:
+    """Of NumPy, or a picture of Pillow."""
+    return hasattr(value, "__array_interface__")

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gatedinpaint import (
     ContextualAttention2d,
@@ -73,6 +75,17 @@ def test_a_mask_of_another_shape_is_told_the_way(batch: int) -> None:
 def test_a_bool_image_is_converted() -> None:
     with pytest.raises(TypeError, match=r"got torch\.bool\. Convert it with x\.float\(\)\."):
         GatedConv2d(3, 4, 3)(torch.zeros(1, 3, 8, 8, dtype=torch.bool))
+
+
+def test_an_array_is_told_how_to_become_a_tensor() -> None:
+    image = torch.zeros(1, 3, 8, 8)
+    photo = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(TypeError, match=r"image must be a torch\.Tensor; got ndarray\. .* photo, use photo_to_image"):
+        InpaintGenerator(2)(photo, image[:, :1])
+    with pytest.raises(TypeError, match="got Image. If it is a photo, use photo_to_image"):
+        masked_l1_loss(Image.fromarray(photo), image, image[:, :1])
+    with pytest.raises(TypeError, match=r"mask must be a torch\.Tensor; got ndarray\. Pass torch\.as_tensor\(mask\)"):
+        composite(image, image, image[:, :1].numpy())
 
 
 def _users() -> dict[str, Callable[[torch.Tensor, torch.Tensor], object]]:

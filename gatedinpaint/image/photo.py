@@ -25,16 +25,31 @@ def check_photo(photo: object, *, name: str = "photo") -> Photo:
         (4, 6, 3)
     """
     if not isinstance(photo, np.ndarray):
-        raise TypeError(f"{name} must be a numpy array (H, W, 3) of uint8; got {type(photo).__name__}.")
+        kind = type(photo).__name__
+        hint = " Use image_to_photo for an image in [-1, 1]." if isinstance(photo, Tensor) else ""
+        if hasattr(photo, "__array_interface__"):
+            hint = f' Pass np.asarray({name}.convert("RGB")) of a Pillow picture.'
+        raise TypeError(f"{name} must be a numpy array (H, W, 3) of uint8; got {kind}.{hint}")
     if photo.dtype != np.uint8:
-        raise TypeError(f"{name} must be uint8 in 0…255; got {photo.dtype}. Use image_to_photo for a float image.")
+        hint = "as_photo for 16 bits" if photo.dtype == np.uint16 else "image_to_photo for a float image"
+        raise TypeError(f"{name} must be uint8 in 0…255; got {photo.dtype}. Use {hint}.")
     if photo.ndim != 3 or photo.shape[2] != 3:
-        hint = " Drop the alpha channel: photo[..., :3]." if photo.ndim == 3 and photo.shape[2] == 4 else ""
-        hint = hint or (" Repeat the grey channel: np.stack([photo] * 3, -1)." if photo.ndim == 2 else "")
-        raise ValueError(f"{name} must be RGB (H, W, 3); got {photo.shape}.{hint}")
+        raise ValueError(f"{name} must be RGB (H, W, 3); got {photo.shape}.{_shape_hint(photo)}")
     if photo.size == 0:
         raise ValueError(f"{name} must not be empty; got {photo.shape}.")
     return np.ascontiguousarray(photo)
+
+
+def _shape_hint(photo: npt.NDArray[np.uint8]) -> str:
+    if photo.ndim == 2:
+        return " Repeat the grey channel: np.stack([photo] * 3, -1)."
+    if photo.ndim != 3:
+        return ""
+    if photo.shape[2] == 4:
+        return " Drop the alpha channel: photo[..., :3]."
+    if photo.shape[2] == 1:
+        return " Repeat the grey channel: np.repeat(photo, 3, -1)."
+    return " Channels come last: photo.transpose(1, 2, 0)." if photo.shape[0] == 3 else ""
 
 
 def as_photo(array: object, *, name: str = "photo") -> Photo:

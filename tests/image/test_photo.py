@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gatedinpaint import image_to_photo, photo_to_image
 from gatedinpaint.image import check_photo
@@ -29,6 +30,11 @@ def test_image_to_photo_clips_and_refuses() -> None:
         (np.zeros((4, 4, 3)), TypeError, "uint8 in 0…255; got float64"),
         (np.zeros((4, 4, 4), np.uint8), ValueError, r"Drop the alpha channel"),
         (np.zeros((4, 4), np.uint8), ValueError, "Repeat the grey channel"),
+        (np.zeros((4, 4, 1), np.uint8), ValueError, r"Repeat the grey channel: np\.repeat\(photo, 3, -1\)"),
+        (np.zeros((3, 4, 5), np.uint8), ValueError, r"Channels come last: photo\.transpose\(1, 2, 0\)"),
+        (np.zeros((4, 4, 3), np.uint16), TypeError, "Use as_photo for 16 bits"),
+        (torch.zeros(1, 3, 4, 4), TypeError, "got Tensor. Use image_to_photo"),
+        (Image.new("L", (4, 4)), TypeError, r'got Image. Pass np\.asarray\(photo\.convert\("RGB"\)\)'),
         (np.zeros((0, 4, 3), np.uint8), ValueError, "empty"),
     ],
 )
