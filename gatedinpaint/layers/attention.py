@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_count, check_image
+from gatedinpaint._checks import check_count, check_image, check_list
 from gatedinpaint._memory import keep_freed_memory
 
 
@@ -74,7 +74,7 @@ class MultiScaleSelfAttention(nn.Module):
         A sequence of features (B, channels[i], Hᵢ, Wᵢ) → a list of the same shapes.
 
     Raises:
-        TypeError: a map is no floating-point tensor.
+        TypeError: a map is no floating-point tensor; a bare tensor instead of a list.
         ValueError: no channels, another number of maps than of channels, or a map of another shape.
 
     Reference:
@@ -94,6 +94,7 @@ class MultiScaleSelfAttention(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Features (B, channels[i], Hᵢ, Wᵢ) → attended features of the same shapes."""
+        check_list(features, name="features", of="maps")
         if len(features) != len(self.attentions):
             raise ValueError(f"expected {len(self.attentions)} feature maps; got {len(features)}.")
         return [attention(x) for attention, x in zip(self.attentions, features, strict=True)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gatedinpaint._checks import check_mapping
 from gatedinpaint.losses._precision import at_least_float32
 from gatedinpaint.losses.weighting import check_terms, check_weights
 
@@ -78,7 +79,8 @@ def gradient_report(
         The norms, in float32 or wider.
 
     Raises:
-        TypeError: a term that is not a floating-point tensor, or a weight that is not a number.
+        TypeError: terms, modules or weights without names; a term that is not a floating-point tensor, or a weight that
+            is not a number.
         ValueError: no terms or modules, a term that is not a scalar, a module without a parameter that requires a
             gradient, or weights as :func:`weighted_sum` refuses them.
 
@@ -92,6 +94,7 @@ def gradient_report(
     check_terms(terms)
     if weights is not None:
         check_weights(weights, terms)
+    check_mapping(modules, name="modules", example='{"generator": generator}')
     if not modules:
         raise ValueError("modules must hold at least one network; got none.")
     parameters = {name: [p for p in module.parameters() if p.requires_grad] for name, module in modules.items()}

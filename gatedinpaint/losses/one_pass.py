@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatedinpaint._checks import check_image, check_mask, check_same_shape
+from gatedinpaint._checks import check_image, check_list, check_mask, check_same_shape
 from gatedinpaint.losses.features import Features, VGGFeatures
 
 
@@ -54,7 +54,7 @@ def feature_pass(
         ``inputs``, a list of feature maps for each input, and ``target``, a list of feature maps.
 
     Raises:
-        TypeError: an image that is not a floating-point tensor.
+        TypeError: an image that is not a floating-point tensor; a bare tensor instead of a list.
         ValueError: no inputs, another number of masks, or shapes that differ.
 
     Example:
@@ -64,6 +64,8 @@ def feature_pass(
         >>> [tuple(level.shape) for level in of_filled]
         [(2, 3, 8, 8), (2, 3, 4, 4)]
     """
+    check_list(inputs, name="inputs", of="images")
+    check_list(masks, name="masks", of="masks")
     if len(inputs) == 0:
         raise ValueError("inputs must hold at least one image; got none.")
     masks = [None] * len(inputs) if masks is None else masks

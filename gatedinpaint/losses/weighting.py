@@ -7,7 +7,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from gatedinpaint._checks import check_float
+from gatedinpaint._checks import check_float, check_mapping
 from gatedinpaint.losses._precision import at_least_float32
 
 
@@ -27,7 +27,8 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
         A scalar. Float32 or wider. When all weights are 0, a zero without a graph.
 
     Raises:
-        TypeError: a term that is not a floating-point tensor, or a weight that is not a number.
+        TypeError: terms or weights without names; a term that is not a floating-point tensor, or a weight that is not a
+            number.
         ValueError: names that are only among the terms or only among the weights, no terms at all, a term that is not
             a scalar, or a weight that is not finite.
 
@@ -44,6 +45,7 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
 
 def check_terms(terms: Mapping[str, Tensor]) -> None:
     """Raise unless there are terms and each is a scalar."""
+    check_mapping(terms, name="terms", example='{"l1": loss}')
     if not terms:
         raise ValueError("terms must hold at least one loss; got none.")
     for name, term in terms.items():
@@ -56,6 +58,7 @@ def check_terms(terms: Mapping[str, Tensor]) -> None:
 
 def check_weights(weights: Mapping[str, float], terms: Mapping[str, Tensor]) -> None:
     """Raise unless the weights have the names of the terms and are finite numbers."""
+    check_mapping(weights, name="weights", example='{"l1": 1.0}')
     if different := terms.keys() ^ weights.keys():
         raise ValueError(
             f"terms and weights must have the same names; only in one of them: {', '.join(sorted(different))}."

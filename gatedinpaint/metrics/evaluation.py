@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatedinpaint._checks import check_count, check_image, check_mask, check_same_shape
+from gatedinpaint._checks import check_count, check_image, check_mapping, check_mask, check_same_shape
 from gatedinpaint.metrics._extractors import distance_name, evaluated, features_of
 from gatedinpaint.metrics._inputs import check_not_empty, check_range, names_of
 from gatedinpaint.metrics._manifest import manifest
@@ -41,7 +41,7 @@ class InpaintingEvaluation:
         band: half the width of the band in pixels.
 
     Raises:
-        TypeError: what is no floating-point tensor; a ``band`` that is no whole number.
+        TypeError: what is no floating-point tensor; results that are not by method; a ``band`` that is no whole number.
         ValueError: images that are not (B, 3, H, W) in [−1, 1]; results of another shape; methods that differ from
             those of the first batch; an image without a hole; an id that came before; extractors of one name; features
             that are not (B, D) or not finite; no images in :meth:`reports`. A batch that raises is not taken in.
@@ -172,6 +172,7 @@ class InpaintingEvaluation:
         }
 
     def _check(self, results: Mapping[str, Tensor], image: Tensor, mask: Tensor, ids: Sequence[str | int]) -> None:
+        check_mapping(results, name="results", example='{"ours": result}')
         check_image(image)
         check_mask(mask, image)
         check_range(image, -1.0, 1.0, name="image")

@@ -139,15 +139,17 @@ def check_same_protocol(reports: Sequence[InpaintingReport]) -> None:
             )
 
 
-def summary_table(reports: Sequence[InpaintingReport], figures: Sequence[str] | None = None) -> str:
+def summary_table(
+    reports: Sequence[InpaintingReport] | Mapping[str, InpaintingReport], figures: Sequence[str] | None = None
+) -> str:
     """A Markdown table, method by figure; the best of each column is bold.
 
     Args:
-        reports: by one protocol.
+        reports: by one protocol; a list, or what :meth:`InpaintingEvaluation.reports` returns.
         figures: those shown, in their order; by default all.
 
     Raises:
-        ValueError: different protocols; a figure that no report has.
+        ValueError: no reports, or of different protocols; a figure that no report has.
 
     Example:
         >>> rows = [{"id": "a", "hole_ratio": 0.2, "PSNR hole": 20.0}]
@@ -156,6 +158,9 @@ def summary_table(reports: Sequence[InpaintingReport], figures: Sequence[str] | 
         |---|---|
         | Telea | 20.00 |
     """
+    reports = list(reports.values() if isinstance(reports, Mapping) else reports)
+    if not reports:
+        raise ValueError("reports must hold at least one report; got none.")
     check_same_protocol(reports)
     rows = [{name: x.mean for name, x in report.summary().items()} | report.distances for report in reports]
     shown = list(rows[0]) if figures is None else list(figures)

@@ -142,6 +142,8 @@ def test_bad_arguments() -> None:
         SelfAttention2d(0)
     with pytest.raises(ValueError, match="at least one feature map"):
         MultiScaleSelfAttention([])
+    with pytest.raises(TypeError, match=r"features must be a list of maps; got a Tensor\. Pass \[features\]"):
+        MultiScaleSelfAttention([8])(torch.randn(1, 8, 4, 4))
     with pytest.raises(ValueError, match="expected 2 feature maps; got 1"):
         MultiScaleSelfAttention([8, 8])([torch.randn(1, 8, 4, 4)])
     with pytest.raises(ValueError, match=r"x must be \(B, 8, H, W\); got \(1, 4, 4, 4\)"):

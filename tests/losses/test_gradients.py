@@ -121,3 +121,10 @@ def test_bad_arguments(modules):
     modules["head"].requires_grad_(False)
     with pytest.raises(ValueError, match=r'modules\["head"\] has no parameter that requires a gradient\. Leave it out'):
         gradient_report(loss, modules)
+
+
+def test_terms_and_modules_have_names(modules):
+    with pytest.raises(TypeError, match="terms must be a dict .*; got list"):
+        gradient_report(list(terms(modules).values()), modules)
+    with pytest.raises(TypeError, match=r'modules must be a dict such as \{"generator": generator\}; got Linear'):
+        gradient_report(terms(modules), modules["body"])

@@ -130,3 +130,11 @@ def test_bad_arguments():
         feature_pass(lambda image: [image], [output, output[:1]], truth)
     with pytest.raises(TypeError, match=r"target must be a floating-point tensor; got torch\.uint8"):
         feature_pass(lambda image: [image], [output], truth.byte())
+
+
+def test_one_image_comes_as_a_list_of_one():
+    output, _, truth = images()
+    with pytest.raises(TypeError, match=r"inputs must be a list of images; got a Tensor\. Pass \[inputs\]"):
+        feature_pass(lambda image: [image], output, truth)
+    with pytest.raises(TypeError, match=r"masks must be a list of masks; got a Tensor\. Pass \[masks\]"):
+        feature_pass(lambda image: [image], [output], truth, masks=torch.ones(2, 1, 32, 40))

@@ -71,3 +71,10 @@ def test_terms_must_be_scalars():
         weighted_sum({**TERMS, "hole": torch.ones(4)}, weights)
     with pytest.raises(TypeError, match=r'terms\["hole"\] must be a torch\.Tensor; got float'):
         weighted_sum({**TERMS, "hole": 3.0}, weights)
+
+
+def test_terms_and_weights_have_names():
+    with pytest.raises(TypeError, match=r'terms must be a dict such as \{"l1": loss\}; got list'):
+        weighted_sum(list(TERMS.values()), [1.0, 1.0])
+    with pytest.raises(TypeError, match="weights must be a dict .*; got list"):
+        weighted_sum(TERMS, [1.0, 1.0])

@@ -65,3 +65,17 @@ def test_the_width_of_the_band_may_be_numpys(tmp_path: Path) -> None:
 def test_a_figure_that_no_report_has() -> None:
     with pytest.raises(ValueError, match=r"among \['PSNR hole'\]; got \['PSNR hol'\]"):
         summary_table([report()], ["PSNR hol"])
+
+
+def test_the_table_takes_what_an_evaluation_reports() -> None:
+    by_method = {"ours": report("ours", SSIM=0.5), "theirs": report("theirs", SSIM=0.4)}
+    assert summary_table(by_method) == summary_table(list(by_method.values()))
+    for nothing in ([], {}):
+        with pytest.raises(ValueError, match="at least one report; got none"):
+            summary_table(nothing)
+
+
+def test_results_without_a_method_are_refused() -> None:
+    image, mask = torch.zeros(2, 3, 32, 32), torch.ones(2, 1, 32, 32)
+    with pytest.raises(TypeError, match=r'results must be a dict such as \{"ours": result\}; got Tensor'):
+        InpaintingEvaluation().update(image, image, mask, ids=[0, 1])
