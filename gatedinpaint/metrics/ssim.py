@@ -14,7 +14,9 @@ BORDER = _WINDOW // 2
 _K1, _K2 = 0.01, 0.03
 
 
-def ssim(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | None = None) -> Tensor:
+def ssim(
+    input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | None = None, lowest: float = 0.0
+) -> Tensor:
     r"""Structural similarity index of each image, the mean over channels and pixels of
 
     .. math:: \frac{(2 \mu_x \mu_y + C_1)(2 \sigma_{xy} + C_2)}
@@ -24,12 +26,17 @@ def ssim(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
     that lie wholly in the image count, so the outer 5 pixels have no value of their own; that includes hole pixels
     there when a mask is given.
 
+    The first factor compares means, and was made for values from 0 on. So pass ``lowest=-1.0`` for images in [−1, 1]:
+    it is subtracted first, and the result is that of the same photos in [0, 1] or 0…255, as it is usually published.
+    Without it a difference of brightness counts far too much where the image is mid-grey.
+
     Args:
         input: (B, C, H, W), at least 11 pixels high and wide.
         target: the shape of ``input``.
         data_range: :math:`R`, the highest minus the lowest possible value: 2.0 for images in [−1, 1].
         mask: (B, 1, H, W), 1 = hole: the mean over windows centred in the hole, which reach 5 pixels beyond it.
             ``None`` takes all windows.
+        lowest: the lowest possible value.
 
     Returns:
         (B,), in [−1, 1]; 1 for identical images. Float32 or wider.
@@ -37,18 +44,22 @@ def ssim(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
     Raises:
         TypeError: a tensor that is not floating-point.
         ValueError: shapes that do not belong together, fewer than 11 pixels, values that do not fit in
-            ``data_range``, or a sample without a hole pixel at least 5 pixels from the border.
+            ``data_range``, a sample without a hole pixel at least 5 pixels from the border, or a ``lowest`` that is not
+            finite.
 
     Reference:
         Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE TIP 2004. Equal to
-        scikit-image's ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)``.
+        scikit-image's ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)`` of
+        images from which ``lowest`` was subtracted.
 
     Example:
         >>> image = torch.linspace(-1, 1, 3 * 16 * 16).view(1, 3, 16, 16)
-        >>> ssim(image, image, data_range=2.0)
+        >>> ssim(image, image, data_range=2.0, lowest=-1.0)
         tensor([1.])
     """
     check_metric_inputs(input, target, mask, data_range=data_range)
+    if not math.isfinite(lowest):
+        raise ValueError(f"lowest must be the lowest possible value, -1.0 for images in [-1, 1]; got {lowest}.")
     if min(input.shape[2:]) < _WINDOW:
         raise ValueError(f"input must be at least {_WINDOW} pixels high and wide; got {tuple(input.shape)}.")
     inner = None
@@ -61,7 +72,7 @@ def ssim(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
     for index in range(len(input)):
         # Plane by plane, so that the maps stay in the processor's cache.
         planes = zip(input[index].to(dtype), target[index].to(dtype), strict=True)
-        similarity = torch.stack([_similarity(x, y, data_range) for x, y in planes]).mean(dim=0)
+        similarity = torch.stack([_similarity(x, y, data_range, lowest) for x, y in planes]).mean(dim=0)
         if inner is None:
             scores.append(similarity.mean())
         else:
@@ -70,7 +81,7 @@ def ssim(input: Tensor, target: Tensor, *, data_range: float, mask: Tensor | Non
     return torch.stack(scores)
 
 
-def _similarity(x: Tensor, y: Tensor, data_range: float) -> Tensor:
+def _similarity(x: Tensor, y: Tensor, data_range: float, lowest: float) -> Tensor:
     """The index at every window of (H, W) planes: (H - 10, W - 10)."""
     # Variances do not change with a common shift, and lose fewer digits near zero.
     shift = 0.5 * (x.mean() + y.mean()).detach()
@@ -79,7 +90,7 @@ def _similarity(x: Tensor, y: Tensor, data_range: float) -> Tensor:
     mean_x, mean_y, squares, product = _filter(torch.stack([x, y, torch.addcmul(x * x, y, y), x * y]))
     covariance = torch.addcmul(product, mean_x, mean_y, value=-1)
     variances = squares - torch.addcmul(mean_x * mean_x, mean_y, mean_y)
-    mean_x, mean_y = mean_x + shift, mean_y + shift
+    mean_x, mean_y = mean_x + (shift - lowest), mean_y + (shift - lowest)
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (torch.addcmul(mean_x * mean_x, mean_y, mean_y) + c1)
     similarity: Tensor = luminance * (2 * covariance + c2) / (variances + c2)

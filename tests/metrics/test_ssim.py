@@ -30,6 +30,19 @@ def test_against_scikit_image(low, high, dtype, tolerance):
     assert value.item() == pytest.approx(expected, abs=tolerance)
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-3.0, 7.0)])
+def test_a_photo_has_one_similarity_whatever_its_range(low, high):
+    """From the lowest value on: without it a shift of brightness counts several times as much in [-1, 1]."""
+    photo, brighter = pair(0.0, 1.0)[1], np.clip(pair(0.0, 1.0)[1] + 0.05, 0, 1)
+    expected = structural_similarity(photo[0], brighter[0], data_range=1.0, channel_axis=0, **OPTIONS)
+    input, target = (torch.from_numpy(low + (high - low) * x) for x in (brighter, photo))
+    assert ssim(input, target, data_range=high - low, lowest=low).item() == pytest.approx(expected, abs=1e-9)
+    if low < 0:
+        assert ssim(input, target, data_range=high - low).item() < expected - 0.02
+    with pytest.raises(ValueError, match=r"lowest must be .* -1\.0 for images in \[-1, 1\]; got nan"):
+        ssim(input, target, data_range=high - low, lowest=float("nan"))
+
+
 def test_float32_on_bright_and_flat_images():
     # Where a variance is a small difference of large numbers.
     rng = np.random.default_rng(0)
