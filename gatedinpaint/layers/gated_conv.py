@@ -114,7 +114,8 @@ class GatedConv2d(nn.Module):
         _check_parts(activation, norm)
         filters = 2 * out_channels if gate == "full" else out_channels
         # Kept here: whoever replaces ``conv``, for example by an adapter around it, need not have them.
-        self.in_channels, self.groups, self.geometry = in_channels, groups, geometry
+        self.in_channels, self.out_channels, self.groups, self.geometry = in_channels, out_channels, groups, geometry
+        self.gate = gate
         self.conv = Conv2d(in_channels, filters, groups=groups, bias=bias, **geometry._asdict())
         self.gate_conv = (
             None
@@ -142,6 +143,10 @@ class GatedConv2d(nn.Module):
         else:
             y = self._gated(y, own=is_own(self.conv, Conv2d))
         return undo_layout(y, x, self.conv)
+
+    def extra_repr(self) -> str:
+        """Shown by ``print(module)``."""
+        return f"{self.in_channels}, {self.out_channels}, gate={self.gate!r}"
 
     def _gated(self, y: Tensor, *, own: bool) -> Tensor:
         """Out of the fused convolution's result, (B, 2 · out_channels, H', W'), which is ``own`` or not."""

@@ -61,7 +61,7 @@ class GatedUpsample2d(nn.Module):
         check_count(scale_factor, name="scale_factor")
         if mode not in ("nearest", "bilinear", "bicubic"):
             raise ValueError(f'mode must be "nearest", "bilinear" or "bicubic"; got {mode!r}.')
-        self.in_channels = in_channels
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.scale_factor = scale_factor
         self.mode = mode
         self.gated_conv = GatedConv2d(in_channels, out_channels, kernel_size, **options)

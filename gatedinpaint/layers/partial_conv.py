@@ -76,7 +76,7 @@ class PartialConv2d(nn.Module):
         self.geometry = checked_geometry(
             in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
-        self.in_channels = in_channels
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.conv = nn.Conv2d(in_channels, out_channels, groups=groups, bias=bias, **self.geometry._asdict())
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,8 @@ class ThinPlateSpline:
 
     .. math:: f(x) = A [x, 1] + \sum_i w_i\, U(\lVert x - \mathrm{source}_i \rVert), \qquad U(r) = r^2 \log r
 
-    Build it with :meth:`fit`; call it with points. Everything is float64, whatever the type of the arguments.
+    Build it with :meth:`fit`; call it with points. Everything is float64 and on the CPU, whatever the type and device
+    of the arguments.
 
     Example:
         >>> source = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [4.0, 4.0]])
@@ -94,7 +95,12 @@ class ThinPlateSpline:
         return cls(source, solution[:count], torch.cat([linear, constant]))
 
     def __call__(self, points: Tensor) -> Tensor:
-        """Map points (M, 2) to float64 (M, 2)."""
+        """Map points (M, 2) to float64 (M, 2).
+
+        Raises:
+            TypeError: what is not a tensor.
+            ValueError: points that are not finite (M, 2).
+        """
         points = _as_points(points, "points")
         blocks = torch.split(points, max(_BLOCK // len(self.source), 1))
         bending = torch.cat([_kernel(block, self.source) @ self.weights for block in blocks])
@@ -106,6 +112,10 @@ class ThinPlateSpline:
         Its determinant is the factor by which areas grow there; where it is 0 or less, the map folds over.
 
         .. math:: J(x) = A_{:2}^\top + \sum_i w_i\, (2 \log r_i + 1)\, (x - \mathrm{source}_i)^\top
+
+        Raises:
+            TypeError: what is not a tensor.
+            ValueError: points that are not finite (M, 2).
 
         Example:
             >>> corners = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])

@@ -234,6 +234,13 @@ def test_a_full_gate_keeps_its_keys() -> None:
     assert list(GatedConv2d(2, 3, 3).state_dict()) == ["conv.weight", "conv.bias"]
 
 
+def test_a_layer_shows_its_own_channels_and_not_those_of_both_filters() -> None:
+    gated = [GatedConv2d(4, 8, 3), GatedConv2d(4, 8, 3, gate="low_rank")]
+    layers = [*gated, GatedUpsample2d(4, 8), PartialConv2d(4, 8, 3)]
+    assert [(layer.in_channels, layer.out_channels) for layer in layers] == 4 * [(4, 8)]
+    assert [repr(layer).splitlines()[1].strip() for layer in gated] == ["4, 8, gate='full'", "4, 8, gate='low_rank'"]
+
+
 def test_unknown_gate() -> None:
     with pytest.raises(ValueError, match=r"gate must be one of \('full', .*'single_channel'\); got 'sigmoid'"):
         GatedConv2d(2, 3, 3, gate="sigmoid")
