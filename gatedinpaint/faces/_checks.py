@@ -1,6 +1,7 @@
 """Checks of what nearly every function on faces takes: a hole, a size, whole numbers."""
 
 import numpy as np
+from torch import Tensor
 
 from gatedinpaint.image import Hole
 
@@ -8,7 +9,8 @@ from gatedinpaint.image import Hole
 def check_hole(hole: object, size: tuple[int, int] | None = None, *, matching: str = "the photo") -> Hole:
     """Return ``hole``, or raise unless it is bool (H, W), and of ``size``, that of what it is ``matching``."""
     if not isinstance(hole, np.ndarray):
-        raise TypeError(f"hole must be a numpy array (H, W) of bool; got {type(hole).__name__}.")
+        hint = " Pass (mask[0, 0] > 0.5).numpy() of a mask." if isinstance(hole, Tensor) else ""
+        raise TypeError(f"hole must be a numpy array (H, W) of bool; got {type(hole).__name__}.{hint}")
     if hole.dtype != np.bool_:
         raise TypeError(f"hole must be bool; got {hole.dtype}. Use hole > 0.5.")
     if hole.ndim != 2:

@@ -70,9 +70,13 @@ class AlignedFace:
             The same type at the source's size, (H, W) or (H, W, 3): 0 or False outside the crop.
 
         Raises:
+            TypeError: what is not a numpy array.
             ValueError: an array that is not of the crop's size.
         """
         size = len(self.photo)
+        if not isinstance(crop, np.ndarray):
+            kind = type(crop).__name__
+            raise TypeError(f"crop must be a numpy array; got {kind}. Use image_to_photo for an image in [-1, 1].")
         if crop.shape not in ((size, size), (size, size, 3)):
             raise ValueError(f"crop must be ({size}, {size}) or ({size}, {size}, 3) as aligned; got {crop.shape}.")
         height, width = self.source_size

@@ -56,9 +56,11 @@ MIRROR[_MIRROR_PAIRS] = _MIRROR_PAIRS[:, ::-1]
 def check_landmarks(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return landmarks as float64, or raise unless they are finite (478, 2) points."""
     if np.shape(landmarks) != (LANDMARKS, 2):
+        hint = "Pass Face.landmarks, from FaceLandmarker().detect(photo)."
+        if np.shape(landmarks) == (LANDMARKS, 3):
+            hint = "Leave out the depth: landmarks[:, :2]."
         raise ValueError(
-            f"landmarks must be ({LANDMARKS}, 2) points (x, y) in pixels; got {np.shape(landmarks)}. "
-            "Pass Face.landmarks, from FaceLandmarker().detect(photo)."
+            f"landmarks must be ({LANDMARKS}, 2) points (x, y) in pixels; got {np.shape(landmarks)}. {hint}"
         )
     points = np.asarray(landmarks, dtype=np.float64)
     if not np.isfinite(points).all():

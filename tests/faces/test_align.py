@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import skimage.transform
+import torch
 
 from gatedinpaint.faces import AlignedFace, Face, align, scale_to_hold
 from gatedinpaint.image import Photo
@@ -202,3 +203,7 @@ def test_bad_input_is_refused(photo: Photo, face: Face, aligned: AlignedFace) ->
         align(photo, flat)
     with pytest.raises(ValueError, match=r"crop must be \(256, 256\)"):
         aligned.restore(np.zeros((128, 128)))
+    with pytest.raises(TypeError, match="crop must be a numpy array; got Tensor. Use image_to_photo"):
+        aligned.restore(torch.zeros(1, 3, 256, 256))
+    with pytest.raises(ValueError, match=r"got \(478, 3\)\. Leave out the depth: landmarks\[:, :2\]"):
+        align(photo, np.zeros((478, 3)))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from gatedinpaint.faces import paste, paste_window
 
@@ -154,6 +155,8 @@ def test_bad_input_is_refused() -> None:
             paste(photo, drawn, hole)
     with pytest.raises(TypeError, match="hole must be a numpy array .* of bool; got list"):
         paste(photo, generated, hole.tolist())
+    with pytest.raises(TypeError, match=r"got Tensor\. Pass \(mask\[0, 0\] > 0\.5\)\.numpy\(\) of a mask"):
+        paste(photo, generated, torch.from_numpy(hole)[None, None].float())
     with pytest.raises(TypeError, match="generated must be a numpy array .*; got NoneType"):
         paste(photo, None, hole)  # type: ignore[arg-type]
 
