@@ -71,7 +71,7 @@ class Validation:
             filled = composite(generator(*face).refined, face.image, face.mask).clamp(-1, 1)
             sums["count"] += 1
             sums["psnr"] += psnr(filled, face.image, data_range=2.0, mask=face.mask).item()
-            sums["ssim"] += ssim(filled, face.image, data_range=2.0, mask=face.mask).item()
+            sums["ssim"] += ssim(filled, face.image, data_range=2.0, lowest=-1.0, mask=face.mask).item()
             sums["lpips"] += self.lpips(filled, face.image).item() if self.lpips else 0.0
         sums = self.ranks.sum(sums)
         names = ("psnr", "ssim", "lpips") if self.lpips else ("psnr", "ssim")

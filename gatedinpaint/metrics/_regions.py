@@ -1,6 +1,7 @@
 """PSNR and SSIM of the whole image, of the hole, and of a band along its border."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,9 +14,13 @@ from gatedinpaint.metrics.ssim import BORDER, ssim
 def region_figures(result: Tensor, image: Tensor, mask: Tensor, *, band: int) -> dict[str, Tensor]:
     """By name ("PSNR", "PSNR hole", "PSNR band", …), (B,) each, of images in [−1, 1] and a mask (B, 1, H, W)."""
     regions = {"": None, " hole": mask, " band": dilate(mask, band) - erode(mask, band)}
+    metrics: tuple[tuple[str, Callable[..., Tensor], int], ...] = (
+        ("PSNR", psnr, 0),
+        ("SSIM", partial(ssim, lowest=-1.0), BORDER),  # as of photos
+    )
     return {
         name + region: _where_defined(metric, result, image, part, border=border)
-        for name, metric, border in (("PSNR", psnr, 0), ("SSIM", ssim, BORDER))
+        for name, metric, border in metrics
         for region, part in regions.items()
     }
 

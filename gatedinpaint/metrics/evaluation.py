@@ -27,9 +27,10 @@ class InpaintingEvaluation:
     """Measures what methods make of the same images and holes, batch by batch, and reports on each.
 
     PSNR and SSIM are taken three times: over the whole image, in the hole alone, and in a band along the hole's
-    border, ``band`` pixels to each side, where seams show. LPIPS and Fréchet distances see whole images: pass
-    composites, unless what a method does outside the hole is to count. What depends on the truth alone is computed once
-    for all methods. Under ``torch.distributed`` every rank brings its own images and gets the reports of all.
+    border, ``band`` pixels to each side, where seams show. SSIM is that of photos, with ``lowest=-1.0``. LPIPS and
+    Fréchet distances see whole images: pass composites, unless what a method does outside the hole is to count. What
+    depends on the truth alone is computed once for all methods. Under ``torch.distributed`` every rank brings its own
+    images and gets the reports of all.
 
     A figure is NaN where its region is empty: the band of a hole that is the whole image, SSIM in a hole of which all
     lies within 5 pixels of the image's edge. Reports leave such images out of that figure.
@@ -150,6 +151,7 @@ class InpaintingEvaluation:
             "images": len(hashes),
             "sizes": sorted({f"{height}×{width}" for _, _, sizes in parts for height, width in sizes}),
             "band": self.band,
+            "range": [-1.0, 1.0],
             "figures": [name for name in rows[methods[0]][0] if name not in ("id", "hole_ratio")] + [*self.extractors],
         }
         made = manifest()

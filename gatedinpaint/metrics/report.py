@@ -33,7 +33,7 @@ class InpaintingReport:
     method: str
     protocol: dict[str, Any]
     """What must be the same in two reports before their figures may stand in one table: a hash of all images and holes,
-    their number and sizes, the width of the band, the names of the figures."""
+    their number and sizes, the width of the band, the range of values, the names of the figures."""
     rows: list[dict[str, Any]]
     """One per image: id, share of the hole in the image, and every figure."""
     distances: dict[str, float]
