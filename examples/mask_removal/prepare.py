@@ -41,6 +41,7 @@ from examples.mask_removal.crops import prepare_photo
 from examples.mask_removal.layouts import is_ffhq
 from examples.mask_removal.one_line import one_line
 from examples.mask_removal.photo_sources import new_photos
+from examples.mask_removal.run_lock import held
 from examples.mask_removal.shards import SampleFolder, ShardWriter
 from examples.mask_removal.training_set import (
     check_settings,
@@ -56,6 +57,8 @@ from examples.mask_removal.training_set import (
 from examples.mask_removal.worker_pool import in_processes
 
 SIZES = range(16, 4097)
+_PATIENCE = 5.0
+"""Seconds in which a rank of before a restart has to be gone."""
 
 EXAMPLES = """\
 examples:
@@ -169,18 +172,24 @@ def main(arguments: list[str] | None = None) -> int:
             if options.aligned and not rank:
                 print("prepare: recognised as FFHQ: its crops are only resized; --no-aligned aligns them anew.")
         identities = read_identities(options.identities)
-        report = prepare(
-            options.photos,
-            options.output,
-            size=options.size,
-            aligned=options.aligned,
-            identities=identities,
-            workers=options.workers,
-            samples_per_shard=options.samples_per_shard,
-            found_holes=options.found_holes,
-            rank=rank,
-            world_size=world_size,
-        )
+        options.output.mkdir(parents=True, exist_ok=True)
+        with held(
+            options.output / f".lock-{rank:05d}",
+            patience=_PATIENCE,
+            busy=f"{options.output}: another process is preparing this set. Wait for its end, or stop it.",
+        ):
+            report = prepare(
+                options.photos,
+                options.output,
+                size=options.size,
+                aligned=options.aligned,
+                identities=identities,
+                workers=options.workers,
+                samples_per_shard=options.samples_per_shard,
+                found_holes=options.found_holes,
+                rank=rank,
+                world_size=world_size,
+            )
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"prepare: {one_line(error)}", file=sys.stderr)
         return 2

@@ -1,16 +1,25 @@
-"""One trainer to a run: two would write each other's log and remove each other's checkpoints."""
+"""One writer to a folder: two trainers would write each other's log and remove each other's checkpoints, and two of
+``prepare.py`` each other's shards."""
 
 import contextlib
+import errno
+import fcntl
+import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import IO
 
 from examples.mask_removal.distributed import Ranks
 
 LOCK_FILE = ".lock"
 _PATIENCE = 5.0
 """Seconds in which a rank of before a restart has to be gone."""
+_PATIENCE_AFTER_RESTART = 120.0
+"""... and in which a file server has to notice that its whole machine is: NFS lets go of what it held after 90."""
+_WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What file systems answer that know no locks, as Lustre and NFS may be set up."""
 
 
 @contextlib.contextmanager
@@ -24,11 +33,48 @@ def only_trainer(run: Path, ranks: Ranks) -> Iterator[None]:
         yield
         return
     run.mkdir(parents=True, exist_ok=True)
+    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    with held(
+        run / LOCK_FILE,
+        patience=_PATIENCE_AFTER_RESTART if restarted else _PATIENCE,
+        busy=f"{run}: another process is training into this folder. Wait for its end, stop it, or choose another "
+        "--output.",
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def held(path: Path, *, patience: float, busy: str) -> Iterator[None]:
+    """Hold a lock file while this context is open, with a warning where the file system knows no locks.
+
+    Args:
+        path: of the file, which stays.
+        patience: seconds to wait for another process that holds it.
+        busy: what to say when it still does.
+
+    Raises:
+        ValueError: ``busy``.
+    """
+    end = time.monotonic() + patience
+    with path.open("a") as file:
+        while not _locked(file):
+            if time.monotonic() >= end:
+                raise ValueError(busy)
+            time.sleep(0.1)
+        yield
+
+
+def _locked(file: IO[str]) -> bool:
     try:
-        with FileLock(run / LOCK_FILE, timeout=_PATIENCE):
-            yield
-    except Timeout as error:
-        raise ValueError(
-            f"{run}: another process is training into this folder. Wait for its end, stop it, or choose another "
-            "--output."
-        ) from error
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        print(
+            f"warning: {file.name}: the file system knows no locks ({error.strerror}): see to it that no second "
+            "command writes into this folder.",
+            file=sys.stderr,
+        )
+    return True

@@ -31,7 +31,6 @@ if __name__ == "__main__":
         "tyro",
         "tensorboard",
         "matplotlib",
-        "filelock",
         "kornia",
     )
 
