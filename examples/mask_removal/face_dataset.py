@@ -132,7 +132,7 @@ class FaceDataset(Dataset[Batch]):
                 break
             except DamagedSampleError as error:
                 damaged[self.samples[taken]["id"]] = str(error)
-            if step + 1 > self.damaged_limit * len(self):
+            if step + 1 > min(self.damaged_limit * len(self), len(self) - 1):
                 raise ValueError(too_many(step + 1, len(self), self.damaged_limit, damaged))
         if self.placement:
             both = np.stack([landmarks, believed])
@@ -182,8 +182,9 @@ class FaceDataset(Dataset[Batch]):
 
 def too_many(count: int, of: int, limit: float, damaged: dict[str, str]) -> str:
     """The message of the error that ends a run."""
+    more = f", more than the limit of {limit:.0%}" if count > limit * of else ""
     return (
-        f"{count} of {of} samples are damaged, more than the limit of {limit:.0%}; the last: "
+        f"{count} of {of} samples are damaged{more}; the last: "
         f"{next(reversed(damaged.values()))} Prepare the set again, or raise the limit."
     )
 

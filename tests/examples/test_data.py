@@ -138,6 +138,13 @@ def test_a_set_that_is_gone_is_not_searched_to_its_end(own_set: Path) -> None:
         dataset[0]
 
 
+def test_a_set_that_is_gone_ends_the_epoch_whatever_the_limit(own_set: Path) -> None:
+    dataset = FaceDataset(own_set, damaged_limit=1.0)
+    shutil.rmtree(own_set / "samples")
+    with pytest.raises(ValueError, match="^5 of 5 samples are damaged; the last: .*Prepare the set again"):
+        dataset[0]
+
+
 def test_a_damaged_second_photo_gives_way_to_the_same_seen_otherwise(own_set: Path) -> None:
     index = own_set / "index.jsonl"
     lines = [json.loads(line) for line in index.read_text().splitlines()]
