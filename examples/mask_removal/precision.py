@@ -126,14 +126,16 @@ class NetworkOptimizer:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of :meth:`state_dict`; the network's own weights are loaded by the network."""
+        """The inverse of :meth:`state_dict`; the network has loaded its own weights before.
+
+        A state of another precision serves too: its masters become the weights, or the weights the masters.
+        """
         betas = self.adam.defaults["betas"]
         self.adam.load_state_dict(state["adam"])
         for group in self.adam.param_groups:  # a run that begins from another's checkpoint may have other settings
             group["betas"] = betas
-        if self.masters is not self.parameters:
-            for master, value in zip(self.masters, state["masters"], strict=True):
-                master.copy_(value)
-        if self.scaler.is_enabled():
+        for master, value in zip(self.masters, state["masters"] or self.parameters, strict=True):
+            master.copy_(value)
+        if self.scaler.is_enabled() and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.skipped, self.skipped_in_a_row = state["skipped"]

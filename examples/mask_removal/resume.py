@@ -49,7 +49,10 @@ def resume(run: Path, wish: str, stateful: dict[str, Any], ranks: Ranks) -> Posi
     Raises:
         ValueError: there is none that can be read, it does not fit, or ``"never"`` meets a run that has begun.
     """
-    state = _find(run, wish)
+    # torchrun starts the run that it has begun again. Every machine counts for itself, and one may not have been there.
+    # No rank goes on before the first one has come, which holds the run: nobody writes into it any more.
+    restarts = ranks.largest(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))
+    state = _find(run, "auto" if wish == "never" and restarts else wish)
     steps = ranks.gather(state["step"] if state else 0)
     if len(set(steps)) > 1:
         raise ValueError(
@@ -79,8 +82,6 @@ def resume(run: Path, wish: str, stateful: dict[str, Any], ranks: Ranks) -> Posi
 def _find(run: Path, wish: str) -> dict[str, Any] | None:
     if wish not in ("auto", "never"):
         return _begun_with(run, Path(wish))
-    if wish == "never" and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")):
-        wish = "auto"  # torchrun starts the run that it has begun again
     if wish == "never":
         if steps_of(run):
             raise ValueError(f"{run / FOLDER}: there are checkpoints. Choose another --output, or --resume auto.")

@@ -24,7 +24,8 @@ from examples.mask_removal import train
 from examples.mask_removal.arguments import Arguments
 from examples.mask_removal.checkpoint import load_checkpoint, save_checkpoint, steps_of
 from examples.mask_removal.config import Config, LossWeights, smoke
-from examples.mask_removal.distributed import ranks
+from examples.mask_removal.distributed import Ranks, ranks
+from examples.mask_removal.precision import NetworkOptimizer
 from examples.mask_removal.resume import Position, collect, resume
 from tests.examples.same_state import assert_same, final
 
@@ -121,6 +122,44 @@ def test_resume_as_asked(training_set: Path, tmp_path: Path, capsys: pytest.Capt
     assert group["betas"] == (0.4, 0.9) and group["lr"] <= 1e-5
     with pytest.raises(ValueError, match="nothing.pt: cannot be read: No such file"):
         run(training_set, tmp_path / "run", TINY, resume=str(tmp_path / "nothing.pt"))
+
+
+def test_a_run_that_must_be_new_is_started_again_also_on_machines_that_counted_no_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two launchers only the one whose process died counts; the other joins it again."""
+    with ranks("cpu") as place:
+        save_checkpoint(tmp_path, collect({}, Position(step=3), place))
+        with pytest.raises(ValueError, match="there are checkpoints"):
+            resume(tmp_path, "never", {}, place)
+        monkeypatch.setattr(Ranks, "largest", lambda _, number: max(number, 1))
+        assert resume(tmp_path, "never", {}, place).step == 3
+
+
+@pytest.mark.parametrize("before", ["fp32", "fp16", "o2"])
+@pytest.mark.parametrize("after", ["fp32", "fp16", "o2"])
+def test_a_run_goes_on_in_another_precision(before: Any, after: Any, tmp_path: Path) -> None:
+    """Another run, from the checkpoint: with the masters where there are some, and a scale of its own where none was."""
+
+    def networks(precision: Any, seed: int) -> dict[str, Any]:
+        torch.manual_seed(seed)
+        network = torch.nn.Linear(3, 2)
+        optimizer = NetworkOptimizer(network, precision=precision, learning_rate=1e-3, betas=(0.5, 0.999))
+        optimizer.backward(network(torch.ones(1, 3, dtype=network.weight.dtype)).float().square().sum())
+        assert optimizer.step()
+        return {"network": network, "optimizer": optimizer}
+
+    first, second = networks(before, 0), networks(after, 1)
+    with ranks("cpu") as place:
+        path = save_checkpoint(tmp_path / "first", collect(first, Position(step=1), place))
+        assert resume(tmp_path / "second", str(path), second, place).step == 1
+    exact = before == after or before == "o2"
+    for mine, theirs in zip(second["optimizer"].masters, first["optimizer"].masters, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0 if exact else 1e-3, atol=0)
+    for parameter, master in zip(second["network"].parameters(), second["optimizer"].masters, strict=True):
+        assert torch.equal(parameter, master.to(parameter.dtype))
+    adams = [networks["optimizer"].adam.state_dict()["state"] for networks in (first, second)]
+    assert_same(adams[1], adams[0])
 
 
 def test_a_checkpoint_of_an_earlier_version_is_not_trained_over(training_set: Path, tmp_path: Path) -> None:
