@@ -78,7 +78,9 @@ class FaceDataset(Dataset[Batch]):
         seed: int = 0,
         damaged_limit: float = 0.2,
     ) -> None:
-        if not is_url(root) and parts_of(Path(root)):
+        if is_url(root):
+            root = str(root).rstrip("/")  # an object store takes "SET//index.jsonl" for another file
+        elif parts_of(Path(root)):
             raise ValueError(f"{root}: not finished. Run the same prepare command again; it goes on where it stopped.")
         index = [line for line in read_index(root) if "skipped" not in line]
         if not index:
@@ -132,8 +134,11 @@ class FaceDataset(Dataset[Batch]):
                 break
             except DamagedSampleError as error:
                 damaged[self.samples[taken]["id"]] = str(error)
-            if step + 1 > min(self.damaged_limit * len(self), len(self) - 1):
+            if step + 1 > self.damaged_limit * len(self):
                 raise ValueError(too_many(step + 1, len(self), self.damaged_limit, damaged))
+        else:
+            last = next(reversed(damaged.values()))
+            raise ValueError(f"all {len(self)} samples are damaged; the last: {last} Prepare the set again.")
         if self.placement:
             both = np.stack([landmarks, believed])
             photo, (landmarks, believed), found = placed(photo, both, found, self.placement, rng)
@@ -182,9 +187,8 @@ class FaceDataset(Dataset[Batch]):
 
 def too_many(count: int, of: int, limit: float, damaged: dict[str, str]) -> str:
     """The message of the error that ends a run."""
-    more = f", more than the limit of {limit:.0%}" if count > limit * of else ""
     return (
-        f"{count} of {of} samples are damaged{more}; the last: "
+        f"{count} of {of} samples are damaged, more than the limit of {limit:.0%}; the last: "
         f"{next(reversed(damaged.values()))} Prepare the set again, or raise the limit."
     )
 

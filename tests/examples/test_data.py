@@ -141,7 +141,7 @@ def test_a_set_that_is_gone_is_not_searched_to_its_end(own_set: Path) -> None:
 def test_a_set_that_is_gone_ends_the_epoch_whatever_the_limit(own_set: Path) -> None:
     dataset = FaceDataset(own_set, damaged_limit=1.0)
     shutil.rmtree(own_set / "samples")
-    with pytest.raises(ValueError, match="^5 of 5 samples are damaged; the last: .*Prepare the set again"):
+    with pytest.raises(ValueError, match="^all 5 samples are damaged; the last: .*Prepare the set again"):
         dataset[0]
 
 

@@ -197,6 +197,7 @@ def test_a_set_at_a_url_is_the_same_set(sharded_set: Path) -> None:
     here = list(batches(FaceDataset(sharded_set), batch_size=2, epoch=4))
     with served(sharded_set) as url:
         assert same(here, list(batches(FaceDataset(url), batch_size=2, epoch=4)))
+        assert FaceDataset(f"{url}/").root == url  # an object store takes "SET//index.jsonl" for another file
         assert same(here[1:], list(batches(FaceDataset(url), batch_size=2, epoch=4, first=1, workers=1)))
 
 
