@@ -52,6 +52,17 @@ class Ranks:
         """
         return network if self.world_size == 1 else DistributedDataParallel(network)
 
+    def alike(self, network: nn.Module) -> nn.Module:
+        """The network with the first rank's weights; every rank calls this.
+
+        Each has drawn or read its own: another kind of processor may draw other last bits, another disk hold another
+        file. ``DistributedDataParallel`` sees to the network alone, not to copies that were taken before.
+        """
+        if self.world_size > 1:
+            for tensor in network.state_dict().values():
+                dist.broadcast(tensor, 0)
+        return network
+
     def sum(self, values: Mapping[str, float]) -> dict[str, float]:
         """Sums over the ranks, by name; every rank calls this and gets the same."""
         if self.world_size == 1:

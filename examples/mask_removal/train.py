@@ -88,8 +88,8 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
 
     # Networks
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    generator = first_generator(arguments).to(ranks.device, memory_format=layout)
-    discriminator = SNPatchDiscriminator(config.discriminator_channels).to(ranks.device)
+    generator = ranks.alike(first_generator(arguments).to(ranks.device, memory_format=layout))
+    discriminator = ranks.alike(SNPatchDiscriminator(config.discriminator_channels).to(ranks.device))
     average = copy.deepcopy(generator).requires_grad_(False).eval()
     generator.refine.requires_grad_(not config.coarse_only)
 

@@ -99,10 +99,18 @@ RUNS = {
 }
 
 
+def begun(place):
+    """Networks that every rank has drawn otherwise, with the weights that all begin with."""
+    torch.manual_seed(place.rank)
+    generator = InpaintGenerator(2).to(memory_format=torch.channels_last)
+    return {"alike generator": place.alike(generator), "alike discriminator": place.alike(SNPatchDiscriminator(2))}
+
+
 def rank_main(folder):
     with ranks("cpu") as place:
         results = {name: train(place, **run) for name, run in RUNS.items()}
         results["sum"] = torch.tensor(list(place.mean({"a": place.rank + 1.0, "b": 2.0}).values()))
+        results |= {name: flat(network.state_dict().values()) for name, network in begun(place).items()}
         results["gathered"] = place.gather(f"of {place.rank}")
         torch.save(results, f"{folder}/{place.rank}.pt")
 
@@ -162,6 +170,13 @@ def test_accumulated_parts_on_two_ranks_agree(results):
     first, second = (result["accumulated"] for result in results)
     for network in ("generator", "discriminator"):
         assert torch.equal(first[network], second[network])
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_the_weights_to_begin_with_are_those_of_the_first_rank(results, network):
+    expected = begun(Ranks(0, 1, torch.device("cpu")))[f"alike {network}"]
+    for result in results:
+        assert torch.equal(result[f"alike {network}"], flat(expected.state_dict().values()))
 
 
 def test_figures_and_things_of_all_ranks(results):

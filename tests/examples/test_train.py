@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from examples.mask_removal import train, validation
 from examples.mask_removal.arguments import Arguments, parse, write_config
+from examples.mask_removal.checkpoint import load_last_checkpoint
 from examples.mask_removal.config import Config, LossWeights, paper, small, smoke
 from examples.mask_removal.data import Batch, FaceDataset
 from examples.mask_removal.distributed import Ranks, ranks
@@ -360,6 +361,26 @@ def test_a_run_that_diverges_ends_and_says_how_to_go_on(training_set: Path, tmp_
 
 
 def test_the_log_shows_what_the_discriminator_learnt_last(training_set: Path, tmp_path: Path) -> None:
+def test_all_that_learns_begins_with_the_weights_of_the_first_rank(
+    training_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The average and the masters of O2 too, which ``DistributedDataParallel`` knows nothing of."""
+
+    def alike(_: Ranks, network: nn.Module) -> nn.Module:
+        for parameter in network.parameters():
+            nn.init.constant_(parameter, 0.1)
+        return network
+
+    monkeypatch.setattr(Ranks, "alike", alike)
+    still = {"learning_rate_generator": 0.0, "learning_rate_discriminator": 0.0}
+    run(training_set, tmp_path, replace(smoke(), precision="o2", steps_constant=1, **still))
+    state = load_last_checkpoint(tmp_path)
+    assert state is not None
+    masters = [*state["generator_optimizer"]["masters"], *state["discriminator_optimizer"]["masters"]]
+    for weight in [*masters, *state["average"].values()]:
+        torch.testing.assert_close(weight, torch.full_like(weight, 0.1), rtol=1e-6, atol=0)  # half is 2e-4 off
+
+
     """It learns in steps 1 and 3, and steps 2 and 4 are logged."""
     run(training_set, tmp_path / "run", replace(smoke(), discriminator_every=2, log_every=2))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
