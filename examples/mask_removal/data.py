@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from examples.mask_removal.face_dataset import Batch, Drawn, FaceDataset, too_many
 from examples.mask_removal.stopping import interrupts_held_back, leave_stopping_to_the_trainer
 
-__all__ = ["Batch", "FaceDataset", "batches"]
+__all__ = ["Batch", "FaceDataset", "batches", "is_of_a_lost_loader"]
 
 
 def batches(
@@ -92,6 +92,11 @@ def batches(
     finally:
         if ended:
             ended.set()  # before ``loaded`` goes, and with it the processes
+
+
+def is_of_a_lost_loader(error: RuntimeError) -> bool:
+    """Whether an error says that a loader process was killed, which PyTorch raises wherever the trainer is."""
+    return "DataLoader worker" in str(error)
 
 
 class _Draws(Dataset[Drawn]):

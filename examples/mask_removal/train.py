@@ -46,7 +46,7 @@ from examples.mask_removal.agreement import agree
 from examples.mask_removal.arguments import Arguments, parse, write_config
 from examples.mask_removal.checkpoint import save_checkpoint, writing_a_run
 from examples.mask_removal.config import PRESETS
-from examples.mask_removal.data import FaceDataset
+from examples.mask_removal.data import FaceDataset, is_of_a_lost_loader
 from examples.mask_removal.distributed import Ranks, is_alone, own_name, ranks
 from examples.mask_removal.feed import Feed
 from examples.mask_removal.first_generator import first_generator
@@ -210,9 +210,16 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"train: {own_name()}{one_line(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        if not is_alone(error):
+        if is_alone(error):
+            reason = f"another rank has ended; the cause is there: {one_line(error)}"
+        elif is_of_a_lost_loader(error):
+            reason = (
+                f"{one_line(error)} Perhaps it lacked memory, or shared memory in /dev/shm: give it more, or take "
+                "fewer --workers. The same command goes on from the last checkpoint."
+            )
+        else:
             raise
-        print(f"train: {own_name()}another rank has ended; the cause is there: {one_line(error)}", file=sys.stderr)
+        print(f"train: {own_name()}{reason}", file=sys.stderr)
         return 2
     except Stopped as stopped:
         print(f"train: {own_name()}{stopped}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -188,6 +189,25 @@ def test_batches_come_after_signals_to_the_loader_process(training_set: Path) ->
     assert len(list(loaded)) == 19
     worker.join(20)
     assert worker.exitcode == 0  # by itself
+
+
+def test_a_loader_process_that_is_killed_ends_the_run_in_one_line(
+    training_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    average = train.update_average
+
+    def update(*arguments: Any) -> None:
+        average(*arguments)
+        for process in multiprocessing.active_children():
+            process.kill()  # as the kernel does when memory is short
+            process.join()
+
+    monkeypatch.setattr(train, "update_average", update)
+    words = ["--data", str(training_set), "--output", str(tmp_path), "--workers", "1", *OPTIONS]
+    assert train.main([*words, "--steps-constant", "500", "--checkpoint-every", "1"]) == 2
+    error = capsys.readouterr().err
+    assert re.match(r"train: DataLoader worker \(pid.* take fewer --workers\. The same command goes on", error)
+    assert error.count("\n") == 1 and steps_of(tmp_path)
 
 
 def test_two_trainers_in_one_folder(
