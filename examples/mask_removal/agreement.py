@@ -1,12 +1,17 @@
-"""Before a run begins: what every rank was given by its own command line and disk has to be the same."""
+"""Before a run begins: what every rank was given by its own command line and disk has to be the same, and the set that
+of before."""
 
 import json
 import zlib
+from pathlib import Path
 from typing import Any
 
+from examples.mask_removal.checkpoint import steps_of
 from examples.mask_removal.config import Config
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.distributed import Ranks
+
+SET_FILE = "data.json"
 
 
 def agree(config: Config, training: FaceDataset, ranks: Ranks) -> None:
@@ -29,6 +34,28 @@ def agree(config: Config, training: FaceDataset, ranks: Ranks) -> None:
                 f"{training.root}: rank {rank} finds {other[1]} training samples (checksum {other[2]:08x}), rank 0 "
                 f"{first[1]} ({first[2]:08x}). Give every machine a complete copy of the same set."
             )
+
+
+def keep_to_its_set(run: Path, training: FaceDataset, *, size: int) -> None:
+    """A run that has checkpoints goes on with the samples it was begun with: the schedule and the place in the epoch go
+    by their number and order. For another one the set is written down.
+
+    Raises:
+        ValueError: other people, photos or sizes.
+    """
+    path = run / SET_FILE
+    found = json.dumps({"samples": len(training), "checksum": f"{_checksum(training):08x}", "size": size})
+    if steps_of(run) and path.exists():
+        begun = path.read_text(encoding="utf-8").strip()
+        if begun != found:
+            raise ValueError(
+                f"{training.root}: the run in {run} was begun with another set: {begun}; got {found}. Give it that "
+                "one, or begin another run with this one: --output RUN2 --resume CHECKPOINT, or --start-from GENERATOR."
+            )
+    else:
+        part = path.with_name(f"{SET_FILE}.part")
+        part.write_text(found + "\n", encoding="utf-8")
+        part.replace(path)
 
 
 def _checksum(training: FaceDataset) -> int:

@@ -7,6 +7,7 @@ A run that was interrupted goes on with the same command, at the step of its las
 one first. Written into RUN:
 
     config.json        the configuration
+    data.json          what the run's set is known by
     log.jsonl          every ``log_every`` steps: the terms, learning rate, images per second, skipped steps
     validation.jsonl   every ``sheet_every`` steps: PSNR, SSIM and LPIPS in the hole; also then:
     samples/STEP.png   validation faces: input, reference, coarse, refined, truth
@@ -42,7 +43,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from examples.mask_removal.agreement import agree
+from examples.mask_removal.agreement import agree, keep_to_its_set
 from examples.mask_removal.arguments import Arguments, parse, write_config
 from examples.mask_removal.checkpoint import save_checkpoint, writing_a_run
 from examples.mask_removal.config import PRESETS
@@ -122,6 +123,8 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
             "generator_optimizer": g_optimizer,
             "discriminator_optimizer": d_optimizer,
         }
+        if ranks.is_first:
+            keep_to_its_set(run, training, size=validation.size)
         position = resume(run, arguments.resume, stateful, ranks)
         step, best = position.step, position.best
         if ranks.is_first:  # the run is written down now that everything it needs is there

@@ -35,6 +35,8 @@ class Validation:
         positions = _spread(len(faces), config.validation_faces)
         self.own = [_load(faces, [position]) for position in positions[ranks.rank :: ranks.world_size]]
         self.of_sheet = _load(faces, _spread(len(faces), _SHEET_ROWS)) if ranks.is_first else None
+        self.size = self.of_sheet.image.shape[-1] if self.of_sheet else None
+        """Of the crops, in pixels; known to the first rank."""
         self.damaged = faces.damaged
         self.ranks = ranks
         self.best_by = config.best_by
