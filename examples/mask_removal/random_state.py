@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+_WORDS = 625
+"""Of Python's generator; a number from ``random.gauss`` follows that it keeps for later, but in states of before."""
+
 
 def seed_everything(seed: int) -> None:
     """Begin all global generators anew."""
@@ -21,8 +24,9 @@ def seed_everything(seed: int) -> None:
 def random_state() -> dict[str, Any]:
     """The states of Python's, NumPy's and PyTorch's global generators, CPU and this process's GPU."""
     _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    _, words, gauss_next = random.getstate()
     return {
-        "python": list(random.getstate()[1]),
+        "python": [*words, gauss_next],
         "numpy": [torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(gauss)],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
@@ -31,7 +35,8 @@ def random_state() -> dict[str, Any]:
 
 def set_random_state(state: dict[str, Any]) -> None:
     """The inverse of :func:`random_state`; a GPU's state is left out where there is none."""
-    random.setstate((3, tuple(state["python"]), None))
+    words, kept = state["python"][:_WORDS], state["python"][_WORDS:]
+    random.setstate((3, tuple(words), kept[0] if kept else None))
     keys, *rest = state["numpy"]
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])

@@ -74,10 +74,10 @@ def test_the_global_generators_go_on_where_they_were(tmp_path: Path) -> None:
     """Training draws from none of them today, so a run would not show it."""
 
     def draws() -> list[float]:
-        return [random.random(), np.random.rand(), np.random.randn(), torch.rand(()).item()]  # noqa: NPY002
+        return [random.random(), random.gauss(), np.random.rand(), np.random.randn(), torch.rand(()).item()]  # noqa: NPY002
 
     with ranks("cpu") as place:
-        np.random.randn()  # noqa: NPY002 - it keeps a second one for later
+        np.random.randn(), random.gauss()  # noqa: NPY002 - they keep a second one for later
         save_checkpoint(tmp_path, collect({}, Position(step=3, seconds=1.5, best=(2, 20.0)), place))
         expected = draws()
         assert draws() != expected
@@ -139,7 +139,7 @@ def test_a_run_that_must_be_new_is_started_again_also_on_machines_that_counted_n
 @pytest.mark.parametrize("before", ["fp32", "fp16", "o2"])
 @pytest.mark.parametrize("after", ["fp32", "fp16", "o2"])
 def test_a_run_goes_on_in_another_precision(before: Any, after: Any, tmp_path: Path) -> None:
-    """Another run, from the checkpoint: with the masters where there are some, and a scale of its own where none was."""
+    """Another run, from the checkpoint: with the masters where there are some, and its own scale where none is."""
 
     def networks(precision: Any, seed: int) -> dict[str, Any]:
         torch.manual_seed(seed)
