@@ -124,6 +124,8 @@ def parse(words: Sequence[str]) -> Arguments:
         )
     if arguments.threads is not None and arguments.threads < 1:
         raise ValueError(f"--threads must be 1 or more; got {arguments.threads}.")
+    if arguments.workers < 0:
+        raise ValueError(f"--workers must be 0 or more; got {arguments.workers}.")
     return arguments
 
 

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from gatedinpaint import VGGFeatures
 
+_SMALLEST = {"alex": 31, "vgg": 16}
+"""Side of the smallest image whose five maps are not empty."""
+
 
 class LPIPSFeatures(nn.Module):
     """The relu maps of a network that LPIPS is defined over, five of them, and LPIPS itself over them.
@@ -27,12 +30,23 @@ class LPIPSFeatures(nn.Module):
         super().__init__()
         import lpips
 
+        self.net, self.smallest = net, _SMALLEST[net]
+
         with weights_of("alexnet" if net == "alex" else "vgg16"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the package calls torchvision in a way that is deprecated there
             self.lpips = lpips.LPIPS(net=net, verbose=False).requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """image (B, 3, H, W) in [−1, 1] → five feature maps."""
+        """image (B, 3, H, W) in [−1, 1] → five feature maps.
+
+        Raises:
+            ValueError: too small for the network's pooling.
+        """
+        if min(image.shape[2:]) < self.smallest:
+            raise ValueError(
+                f"{self.net} needs images of at least {self.smallest} pixels; got {tuple(image.shape)}. Prepare a set "
+                "of larger crops, take a larger --window or no --half-size-share, or leave its terms out."
+            )
         return list(self.lpips.net(self.lpips.scaling_layer(image)))
 
     def distance(self, input_features: Sequence[Tensor], target_features: Sequence[Tensor]) -> Tensor:

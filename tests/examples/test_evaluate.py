@@ -46,6 +46,12 @@ def test_distance_is_that_of_the_lpips_package(alexnet: AlexNetFeatures) -> None
     torch.testing.assert_close(alexnet.distance(alexnet(a), alexnet(b)), alexnet.lpips(a, b).flatten())
 
 
+def test_images_too_small_for_the_pooling_are_refused(alexnet: AlexNetFeatures) -> None:
+    assert all(level.numel() for level in alexnet(torch.zeros(1, 3, 31, 40)))
+    with pytest.raises(ValueError, match=r"alex needs images of at least 31 pixels; got \(1, 3, 30, 40\). .* --window"):
+        alexnet(torch.zeros(1, 3, 30, 40))
+
+
 def test_distance_has_a_gradient_even_where_images_agree(alexnet: AlexNetFeatures) -> None:
     a, b = images()
     a.requires_grad_()

@@ -168,6 +168,7 @@ def test_command_line_says_in_one_line_what_is_wrong(
     )
     assert error(*known, "--output", run, "--device", "foo").startswith("train: --device foo: cannot be used: ")
     assert "--threads must be 1 or more; got 0" in error(*known, "--output", run, "--threads", 0)
+    assert "--workers must be 0 or more; got -1" in error(*known, "--output", run, "--workers", -1)
     assert "batch_size 3 must be a multiple of ranks × accumulation (1 × 2)" in error(
         *known, "--output", run, "--batch-size", 3, "--accumulation", 2
     )
@@ -360,7 +361,6 @@ def test_a_run_that_diverges_ends_and_says_how_to_go_on(training_set: Path, tmp_
         run(training_set, tmp_path / "run", config)
 
 
-def test_the_log_shows_what_the_discriminator_learnt_last(training_set: Path, tmp_path: Path) -> None:
 def test_all_that_learns_begins_with_the_weights_of_the_first_rank(
     training_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +381,7 @@ def test_all_that_learns_begins_with_the_weights_of_the_first_rank(
         torch.testing.assert_close(weight, torch.full_like(weight, 0.1), rtol=1e-6, atol=0)  # half is 2e-4 off
 
 
+def test_the_log_shows_what_the_discriminator_learnt_last(training_set: Path, tmp_path: Path) -> None:
     """It learns in steps 1 and 3, and steps 2 and 4 are logged."""
     run(training_set, tmp_path / "run", replace(smoke(), discriminator_every=2, log_every=2))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
