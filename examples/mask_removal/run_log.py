@@ -50,6 +50,8 @@ class RunLog:
         self.images = 0
         self.largest_loss = 2 * 2 * (config.hole_weight + config.valid_weight)  # of two stages
         self.damaged = damaged
+        self.told: set[str] = set()
+        """Damaged samples that the other ranks have heard of."""
         self.began = time.perf_counter() - position.seconds
         self.logged = position.seconds
         self.rate = 0.0
@@ -100,9 +102,12 @@ class RunLog:
         line = {"step": step, "seconds": round(self.seconds, 1), "images_per_second": round(self.rate, 2), **figures}
         self._write(LOG_FILE, "training", line | {name: round(value, 6) for name, value in means.items()})
         self.bar.set_postfix(l1=f"{means['reconstruction']:.3f}")
-        everywhere = self.ranks.gather(dict(self.damaged))
-        if self.board:
-            self._list_damaged({id: reason for rank in everywhere for id, reason in rank.items()})
+        # Only what is new: in a run of weeks every rank meets every damaged sample of the set.
+        everywhere = self.ranks.gather({id: self.damaged[id] for id in self.damaged if id not in self.told})
+        self.told.update(self.damaged)
+        found = {id: reason for rank in everywhere for id, reason in rank.items()}
+        if self.board and found:
+            self._list_damaged(found)
         if means["reconstruction"] > DIVERGED * self.largest_loss:
             raise FloatingPointError(
                 f"step {step}: the run diverged, its reconstruction loss is {means['reconstruction']:.3g}. Begin "

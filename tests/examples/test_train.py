@@ -461,3 +461,17 @@ def test_a_full_disk_leaves_the_list_of_damaged_samples(tmp_path: Path, monkeypa
     ):
         monkeypatch.setattr(Path, "write_text", full)
     assert listed.read_text() == "one\tno picture\n"
+
+
+def test_ranks_tell_each_other_of_a_damaged_sample_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a run of weeks every rank meets every damaged sample of the set."""
+    told: list[dict[str, str]] = []
+    monkeypatch.setattr(Ranks, "gather", lambda _, thing: told.append(thing) or [thing, {"other": "of rank 1"}])
+    damaged = {"one": "no picture"}
+    with RunLog(tmp_path, Position(), 10, smoke(), Ranks(0, 1, torch.device("cpu")), damaged) as log:
+        for step, more in enumerate(({}, {}, {"two": "cut"}), start=1):
+            damaged |= more
+            log.count([batch(2)])
+            log.training(step, {"reconstruction": torch.ones(())}, {})
+    assert told == [{"one": "no picture"}, {}, {"two": "cut"}]
+    assert (tmp_path / "damaged.txt").read_text() == "one\tno picture\nother\tof rank 1\ntwo\tcut\n"
