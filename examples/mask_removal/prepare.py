@@ -57,8 +57,6 @@ from examples.mask_removal.training_set import (
 from examples.mask_removal.worker_pool import in_processes
 
 SIZES = range(16, 4097)
-_PATIENCE = 5.0
-"""Seconds in which a rank of before a restart has to be gone."""
 
 EXAMPLES = """\
 examples:
@@ -173,11 +171,8 @@ def main(arguments: list[str] | None = None) -> int:
                 print("prepare: recognised as FFHQ: its crops are only resized; --no-aligned aligns them anew.")
         identities = read_identities(options.identities)
         options.output.mkdir(parents=True, exist_ok=True)
-        with held(
-            options.output / f".lock-{rank:05d}",
-            patience=_PATIENCE,
-            busy=f"{options.output}: another process is preparing this set. Wait for its end, or stop it.",
-        ):
+        busy = f"{options.output}: another process is preparing this set. Wait for its end, or stop it."
+        with held(options.output / f".lock-{rank:05d}", busy=busy):
             report = prepare(
                 options.photos,
                 options.output,

@@ -33,29 +33,24 @@ def only_trainer(run: Path, ranks: Ranks) -> Iterator[None]:
         yield
         return
     run.mkdir(parents=True, exist_ok=True)
-    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-    with held(
-        run / LOCK_FILE,
-        patience=_PATIENCE_AFTER_RESTART if restarted else _PATIENCE,
-        busy=f"{run}: another process is training into this folder. Wait for its end, stop it, or choose another "
-        "--output.",
-    ):
+    busy = "another process is training into this folder. Wait for its end, stop it, or choose another --output."
+    with held(run / LOCK_FILE, busy=f"{run}: {busy}"):
         yield
 
 
 @contextlib.contextmanager
-def held(path: Path, *, patience: float, busy: str) -> Iterator[None]:
+def held(path: Path, *, busy: str) -> Iterator[None]:
     """Hold a lock file while this context is open, with a warning where the file system knows no locks.
 
     Args:
         path: of the file, which stays.
-        patience: seconds to wait for another process that holds it.
-        busy: what to say when it still does.
+        busy: what to say when another process holds it.
 
     Raises:
         ValueError: ``busy``.
     """
-    end = time.monotonic() + patience
+    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    end = time.monotonic() + (_PATIENCE_AFTER_RESTART if restarted else _PATIENCE)
     with path.open("a") as file:
         while not _locked(file):
             if time.monotonic() >= end:

@@ -47,7 +47,7 @@ def test_after_a_restart_the_lock_of_a_lost_machine_is_waited_for(
     noticed, taken = threading.Event(), threading.Event()
 
     def machine() -> None:
-        with held(tmp_path / ".lock", patience=0, busy="busy"):
+        with held(tmp_path / ".lock", busy="busy"):
             taken.set()
             noticed.wait(20)
 
@@ -71,11 +71,11 @@ def test_two_do_not_prepare_one_set(
     capsys: pytest.CaptureFixture,
 ) -> None:
     """The second would truncate the shard that the first is writing, and replace the index under it."""
-    monkeypatch.setattr(prepare, "_PATIENCE", 0.1)
+    monkeypatch.setattr(run_lock, "_PATIENCE", 0.1)
     output = shutil.copytree(training_set, tmp_path / "set")
     words = [str(photos_folder), "--output", str(output), "--size", "64", "--workers", "0"]
     before = (output / "index.jsonl").stat()
-    with held(output / ".lock-00000", patience=0, busy=""):
+    with held(output / ".lock-00000", busy=""):
         assert prepare.main(words) == 2
     error = capsys.readouterr().err
     assert error == f"prepare: {output}: another process is preparing this set. Wait for its end, or stop it.\n"
