@@ -51,12 +51,16 @@ PAIRS = $(wildcard $(FACES)/faces/*pairs*.tar)
 BARE = $(filter-out $(PAIRS),$(wildcard $(FACES)/faces/*.tar))
 
 bench: $(VENV)/.system $(VENV)/.bench  ## Measure speed and memory; with DATA=SET DATA256=SET256 DATA64=SET64 FACES=DIR, quality and faces too
+	@for set in "$(DATA)" "$(DATA256)" "$(DATA64)"; do \
+	  case "$$set" in "" | http*://*) ;; *) test -f "$$set/index.jsonl" || { \
+	    echo "There is no training set in $$set; benchmarks/README.md says how to write one" >&2; exit 1; } ;; esac; \
+	done
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.gates_quality --output $(RESULTS)/gates_quality.md
 ifdef FACES
 	$(foreach part,$(PARTS_OF_FACES),$(if $(wildcard $(FACES)/$(part)),,$(error There is no $(FACES)/$(part); benchmarks/README.md says what FACES holds)))
 	$(BIN)/python -m benchmarks.faces_landmarks --photos $(MASKED) --output $(RESULTS)/faces_landmarks.md
-	$(BIN)/python -m benchmarks.faces_segmentation --triplets $(TRIPLETS) --truth-shift 1 --faces $(BARE) \
+	$(BIN)/python -m benchmarks.faces_segmentation --triplets $(TRIPLETS) --truth-shift 1 $(if $(BARE),--faces $(BARE)) \
 	  --photos $(MASKED) --output $(RESULTS)/faces_segmentation.md
 	$(BIN)/python -m benchmarks.faces_reference --pairs $(PAIRS) --manifest $(FACES)/faces/manifest.csv \
 	  --output $(RESULTS)/faces_reference.md
