@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.faces_segmentation import Photo, bare_faces, photos
+from benchmarks.tables import folder
 from examples.mask_removal.bare_reference import masked_share
 from gatedinpaint.faces import FaceLandmarker
 
@@ -34,16 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="How often a reference is refused for a face mask.")
     parser.add_argument("--bare", type=Path, nargs="+", default=[], metavar="TAR")
     parser.add_argument("--limit", type=int, default=500, help="faces taken from each tar")
-    parser.add_argument("--masked", type=Path, nargs="+", default=[], metavar="FOLDER")
+    parser.add_argument("--masked", type=folder, nargs="+", default=[], metavar="FOLDER")
     options = parser.parse_args(arguments)
     if not (options.bare or options.masked):
         parser.error("give at least one of --bare, --masked")
     landmarker = FaceLandmarker()
     for tar in options.bare:
         judge(tar.stem, bare_faces(tar, options.limit), landmarker, masked=False)
-    for folder in options.masked:
-        worn = photos(folder, "*_masked.*" if any(folder.glob("*_masked.*")) else "*")
-        judge(folder.name, worn, landmarker, masked=True)
+    for place in options.masked:
+        worn = photos(place, "*_masked.*" if any(place.glob("*_masked.*")) else "*")
+        judge(place.name, worn, landmarker, masked=True)
 
 
 if __name__ == "__main__":

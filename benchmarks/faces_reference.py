@@ -26,9 +26,9 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.tables import add_output, publish, table
+from benchmarks.tables import add_output, place, publish, table
 from gatedinpaint.faces import TPS_POINTS, FaceLandmarker, mask_polygon, polygon_hole, warp_reference
-from gatedinpaint.image import read_photo
+from gatedinpaint.image import read_photo, write_photo
 
 STIFF = 1e4  # a regularization at which the spline is an affine map
 YAW_BINS = ((0, 15), (15, 30), (30, 180))
@@ -59,7 +59,7 @@ def pairs(tar_path: Path, manifest: Path, half: str, limit: int) -> Iterator[tup
             if row["tar"] == tar_path.name:
                 by_identity[row["identity"]].append(row["id"])
     rng = np.random.default_rng(0)
-    identities = sorted(by_identity)[half == "report" :: 2]
+    identities = sorted(who for who, ids in by_identity.items() if len(ids) > 1)[half == "report" :: 2]
     landmarker = FaceLandmarker()
     with tarfile.open(tar_path) as tar:
 
@@ -208,16 +208,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="CSV table: id, tar, identity")
     parser.add_argument("--limit", type=int, default=300, help="pairs to measure, each of another person")
     parser.add_argument("--half", choices=("report", "tuning"), default="report")
-    parser.add_argument("--sheet", type=Path, help="picture of twenty pairs: ten of small, ten of large yaw difference")
+    parser.add_argument("--sheet", type=place, help="picture of ten pairs of small yaw difference and ten of large")
     add_output(parser)
     arguments = parser.parse_args(argv)
     chosen = list(pairs(arguments.pairs, arguments.manifest, arguments.half, arguments.limit))
+    if not chosen:
+        parser.error(
+            f"{arguments.manifest} names no two photos with a face of one person in {arguments.pairs.name}, of the "
+            f"half {arguments.half!r} of the people; its columns are id, tar and identity"
+        )
     outcomes = [measure(*pair) for pair in chosen]
     publish([by_yaw(outcomes), by_confidence(outcomes), notes(outcomes), cost(*chosen[0])], arguments.output)
     if arguments.sheet:
         sorted_by_yaw = sorted(chosen, key=lambda pair: abs(pair[0].yaw - pair[1].yaw))
         picture = sheet(sorted_by_yaw[: len(chosen) // 2 : max(1, len(chosen) // 20)][:10] + sorted_by_yaw[-10:])
-        cv2.imwrite(str(arguments.sheet), picture[..., ::-1])
+        write_photo(arguments.sheet, picture, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from benchmarks.tables import add_output, publish, table
+from benchmarks.tables import add_output, folder, place, publish, table
 from examples.mask_removal.layouts import PHOTO_ENDINGS
 from gatedinpaint.faces import (
     MASK_STYLES,
@@ -41,7 +41,7 @@ from gatedinpaint.faces import (
     mask_polygon,
     polygon_hole,
 )
-from gatedinpaint.image import read_photo
+from gatedinpaint.image import read_photo, write_photo
 
 HEADER = ("set", "faces", "contour", "worst", "k-means", "polygon", "quality")
 LOWEST = 3
@@ -172,17 +172,17 @@ def bare_as_masked(faces: Sequence[Photo], landmarker: FaceLandmarker) -> str:
 def write_sheet(path: Path, tiles: list[np.ndarray]) -> None:
     tiles = tiles + [np.full_like(tiles[0], 255)] * (-len(tiles) % 8)
     rows = [np.hstack(tiles[i : i + 8]) for i in range(0, len(tiles), 8)]
-    cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
+    write_photo(path, np.vstack(rows), overwrite=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Found holes against true ones.")
-    parser.add_argument("--triplets", type=Path, help="folder of *_masked.jpg and *_seg.png")
+    parser.add_argument("--triplets", type=folder, help="folder of *_masked.jpg and *_seg.png")
     parser.add_argument("--truth-shift", type=int, default=0, help="pixels; also measure with the truth moved")
     parser.add_argument("--faces", type=Path, nargs="+", default=[], metavar="TAR", help="aligned bare faces")
     parser.add_argument("--limit", type=int, default=100, help="faces taken from each tar")
-    parser.add_argument("--photos", type=Path, help="folder of photos with worn face masks")
-    parser.add_argument("--sheet", type=Path, help="picture of what is found")
+    parser.add_argument("--photos", type=folder, help="folder of photos with worn face masks")
+    parser.add_argument("--sheet", type=place, help="picture of what is found")
     add_output(parser)
     options = parser.parse_args(arguments)
     if not (options.triplets or options.faces or options.photos):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.tables import add_output, publish, table
+from benchmarks.tables import add_output, folder, publish, table
 from examples.mask_removal.data import FaceDataset
 from examples.mask_removal.shards import sample_files
 from gatedinpaint import read_photo
@@ -93,7 +93,7 @@ def _array(content: bytes) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Landmarks under a worn face mask, as detected and uncovered.")
     parser.add_argument("--data", required=True, help="training set written by prepare.py, with found holes")
-    parser.add_argument("--triplets", type=Path, help="folder of *_face.jpg and *_masked.jpg")
+    parser.add_argument("--triplets", type=folder, help="folder of *_face.jpg and *_masked.jpg")
     parser.add_argument("--fit", type=Path, help="measure the means, and write them to this .npy file")
     add_output(parser)
     options = parser.parse_args(arguments)

@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import timing
 from benchmarks.report import markdown, plot
+from benchmarks.tables import json_place
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, help="threads of torch; by default what torch chooses")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=json_place,
+        metavar="FILE",
         help=f"the JSON file; table (.md) and plot (.png) go beside it. By default {RESULTS.name} in "
         "benchmarks/results, or nothing with --quick or --only",
     )
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cases = [case for case in cases if not any(part in case.name for part in options.skip)]
     repeats = 3 if options.quick else 9
     output = options.output or (None if options.quick or options.only else RESULTS)
+    unfinished = output and output.with_name(f".{output.name}.unfinished")
     results = {"machine": timing.machine(), "method": f"median of {repeats} turns of one to five runs", "rows": []}
     for case in cases:
         try:
@@ -66,17 +69,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         results["rows"].append(row)
         print(f"{case.name}: {', '.join(f'{ratio:.2f} × {form}' for form, ratio in row['ratios'].items())}", flush=True)
-        if output is not None:  # after every case: the whole list takes half an hour
-            write(results, output)
+        if unfinished:  # after every case: the whole list takes half an hour
+            unfinished.write_text(_json(results), "utf-8")
+    if output and unfinished and results["rows"]:
+        write(results, output)
+        unfinished.unlink(missing_ok=True)
     print(f"\n{markdown(results)}")
 
 
 def write(results: dict[str, Any], output: Path) -> None:
     """The JSON file, and beside it the table and the plot."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    output.write_text(_json(results), "utf-8")
     output.with_suffix(".md").write_text(markdown(results) + "\n", "utf-8")
     plot(results, output.with_suffix(".png"))
+
+
+def _json(results: dict[str, Any]) -> str:
+    return json.dumps(results, indent=2) + "\n"
 
 
 def _memory(name: str, form: str, *, quick: bool) -> int | None:

@@ -81,3 +81,30 @@ def test_unknown_case(capsys: pytest.CaptureFixture[str]) -> None:
 
 def one(name: str) -> timing.Case:
     return timing.Case(name, name, lambda: {"plain": lambda: torch.ones(1), "ours": lambda: torch.ones(1)})
+
+
+def test_an_interrupted_run_leaves_the_results_and_keeps_what_it_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted() -> dict[str, timing.Form]:
+        raise KeyboardInterrupt
+
+    results, unfinished = tmp_path / "speed.json", tmp_path / ".speed.json.unfinished"
+    results.write_text("measured before")
+    monkeypatch.setattr(speed, "RESULTS", results)
+    monkeypatch.setattr(speed, "all_cases", lambda quick: [one("a"), timing.Case("b", "b", interrupted)])
+    with pytest.raises(KeyboardInterrupt):
+        speed.main([])
+    assert results.read_text() == "measured before"
+    assert [row["case"] for row in json.loads(unfinished.read_text("utf-8"))["rows"]] == ["a"]
+    speed.main(["--skip", "b"])
+    assert [row["case"] for row in json.loads(results.read_text("utf-8"))["rows"]] == ["a"]
+    assert not unfinished.exists()
+    speed.main(["--skip", "a", "b"])  # nothing was measured
+    assert [row["case"] for row in json.loads(results.read_text("utf-8"))["rows"]] == ["a"]
+
+
+def test_figures_do_not_land_in_the_tables_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        speed.main(["--quick", "--output", str(tmp_path / "speed.md")])
+    assert "must end in .json" in capsys.readouterr().err

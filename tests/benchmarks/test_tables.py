@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from benchmarks import faces_landmarks, faces_reference, faces_segmentation, faces_under_mask
+from benchmarks import faces_landmarks, faces_masked_reference, faces_reference, faces_segmentation, faces_under_mask
 from benchmarks.faces_reference import CONFIDENCE_BINS, FORMS, Outcome
 from benchmarks.tables import add_output, publish, table
-from gatedinpaint import write_photo
+from gatedinpaint import read_photo, write_photo
 from gatedinpaint.faces import FaceLandmarker, align, draw_face_mask
 
 
@@ -190,3 +191,47 @@ def test_under_mask_says_how_many_faces_and_how_far_the_chin_is_off() -> None:
     assert len(detected) == len(faces_under_mask.PARTS) + 3
     assert detected[2 + list(faces_under_mask.PARTS).index("chin")] == "0.0500"
     assert detected[-1] == "+0.0500 ± 0.0000"
+
+
+@pytest.mark.parametrize("name", ["folder", "file/table.md"])
+def test_a_place_where_nothing_can_be_written_is_refused_before_anything_is_measured(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(SystemExit):
+        faces_landmarks.main(["--output", str(tmp_path / name)])
+    assert str(tmp_path / name) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (faces_segmentation.main, ["--triplets"]),
+        (faces_segmentation.main, ["--photos"]),
+        (faces_under_mask.main, ["--data", "x", "--triplets"]),
+        (faces_masked_reference.main, ["--masked"]),
+    ],
+)
+def test_a_folder_that_is_not_there_is_no_row_of_zeros(
+    command: Callable[[list[str]], None], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command([*words, "nowhere"])
+    assert f"{words[-1]}: must be a folder; got nowhere" in capsys.readouterr().err
+
+
+def test_the_sheet_is_in_colour_and_its_folder_is_made(folder: Path, crop: np.ndarray, tmp_path: Path) -> None:
+    picture = tmp_path / "new" / "sheet.png"
+    inputs = ["--pairs", f"{folder}/drawn_pairs.tar", "--manifest", f"{folder}/manifest.csv"]
+    faces_reference.main([*inputs, "--sheet", str(picture)])
+    assert np.array_equal(read_photo(picture)[:256, 256:512], crop) or np.array_equal(
+        read_photo(picture)[:256, :256], crop
+    )  # the two photos of a pair are drawn in any order
+
+
+def test_people_with_one_photo_make_no_pair(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "manifest.csv").write_text("id,tar,identity\none,drawn_pairs.tar,first\ntwo,drawn_pairs.tar,second\n")
+    with pytest.raises(SystemExit):
+        faces_reference.main(["--pairs", f"{folder}/drawn_pairs.tar", "--manifest", str(tmp_path / "manifest.csv")])
+    assert "names no two photos with a face of one person in drawn_pairs.tar" in capsys.readouterr().err
