@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from examples.mask_removal.data import Batch, FaceDataset
 from examples.mask_removal.reference import reference_channels
@@ -43,7 +44,8 @@ class HeldOut:
         self.faces = FaceDataset(data, validation=True, reference_share=1.0)
         self.damaged: dict[str, str] = {}
         self._looked_at: set[int] = set()
-        self.positions = [position for position in spread(len(self.faces), limit) if self._is_whole(position)]
+        chosen = tqdm(spread(len(self.faces), limit), desc="read", unit=" faces", leave=False, disable=None)
+        self.positions = [position for position in chosen if self._is_whole(position)]
 
     @property
     def about(self) -> dict[str, Any]:
@@ -95,14 +97,19 @@ class HeldOut:
             self._looked_at.add(position)
         return id not in self.damaged
 
-    def guided(self, batch: Batch, positions: list[int], others: list[int]) -> Batch:
-        """The batch of ``positions`` with the photos at ``others`` as its references."""
+    def guided(self, batch: Batch, positions: list[int], others: list[int], *, covered: bool = False) -> Batch:
+        """The batch of ``positions`` with the photos at ``others`` as its references.
+
+        They are warped by the landmarks of the bare face, or, where ``covered``, as in use by those that are believed
+        under a face mask, if the set knows them.
+        """
         references, known = [], []
         for mask, position, other in zip(batch.mask, positions, others, strict=True):
-            photo, landmarks = self.faces.load(position)[:2]
+            photo, landmarks, _, believed = self.faces.load(position)
             second, second_landmarks = self.faces.load(other)[:2]
             hole = mask[0].numpy() > 0.5
-            warped, shown = reference_channels(second, second_landmarks, photo, landmarks, hole)
+            lie = believed if covered else landmarks
+            warped, shown = reference_channels(second, second_landmarks, photo, lie, hole)
             references.append(photo_to_image(warped))
             known.append(torch.from_numpy(shown).float()[None, None])
         return Batch(batch.image, batch.mask, torch.cat(references), torch.cat(known))

@@ -99,5 +99,6 @@ def test_command_line(
     index.write_text("\n".join(lines) + "\n")
     assert second_photo_limit.main([*words, str(tmp_path / "set")]) == 0
     printed = capsys.readouterr().out
-    assert "6 crops of held-out people with a second photo." in printed
+    assert "6 crops of held-out people with a second photo. Of 6 the landmarks under a face mask are known." in printed
+    assert "| the same, with landmarks as believed under a face mask | " in printed
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed
