@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
+from tqdm import tqdm
 
 from examples.mask_removal.data import Batch
 from examples.mask_removal.fills import Fill, telea
@@ -61,7 +62,8 @@ def deep_image_prior(batch: Batch, *, steps: int, width: int = 32, seed: int = 0
     """
     filled = []
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        for image, mask in zip(batch.image.clone(), batch.mask.clone(), strict=True):
+        pairs = list(zip(batch.image.clone(), batch.mask.clone(), strict=True))
+        for image, mask in tqdm(pairs, desc="deep image prior", unit=" faces", leave=False, disable=None):
             torch.manual_seed(seed)
             network = _hourglass(width)
             optimizer = torch.optim.Adam(network.parameters(), 0.003)

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fills[name] = lambda batch, network=network: network(*batch[:2]).coarse
             weights = sum(parameter.numel() for parameter in network.coarse.parameters())
             about.append(f"{name}: {weights:,} parameters, {steps} steps")
-        reports = measure(faces.batches(), fills, [], **faces.about)
+        reports = measure(faces.batches(), fills, [], count=len(faces.positions), **faces.about)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"first_stage: {error}", file=sys.stderr)
         return 2

@@ -68,14 +68,16 @@ class Faces(NamedTuple):
     about: str
     """One line for the reader of the table."""
     source: HeldOut | LowerFaces
+    count: int | None = None
+    """Of the photos, to say how long it will still take."""
 
 
-def held_out(data: Path, limit: int | None) -> Faces:
+def held_out(data: Path | str, limit: int | None) -> Faces:
     """The validation part of a training set."""
     faces = HeldOut(data, limit=limit)
     side = faces.faces[0].image.shape[-1]
     people = "people held out of training, holes as in training"
-    return Faces(f"{len(faces.positions)} crops of {side} px, {people}", faces)
+    return Faces(f"{len(faces.positions)} crops of {side} px, {people}", faces, len(faces.positions))
 
 
 def papers(dataset: str, folder: Path, limit: int | None) -> Faces:
@@ -96,7 +98,7 @@ def papers(dataset: str, folder: Path, limit: int | None) -> Faces:
         raise ValueError(f"{folder}: {len(photos)} photos of {dataset} ({part}); expected at least 2.")
     chosen = [photos[position] for position in spread(len(photos), limit)]
     about = f"{dataset}, {part}: {len(chosen)} photos at {PAPERS_SIDE} px, hole: the polygon of the lower face"
-    return Faces(about, LowerFaces(chosen, aligned=dataset == "ffhq"))
+    return Faces(about, LowerFaces(chosen, aligned=dataset == "ffhq"), len(chosen))
 
 
 def _celeba_test(folder: Path) -> set[str]:

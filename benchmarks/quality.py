@@ -23,6 +23,7 @@ import torch
 from benchmarks.baselines import FolderOfResults, biharmonic, deepfillv2, pasted_reference, prior_of
 from benchmarks.protocol import PAPERS_SIDE, Faces, first_of, held_out, papers, with_folders
 from benchmarks.quality_report import markdown, plot
+from benchmarks.tables import json_place
 from examples.mask_removal.evaluate import measure
 from examples.mask_removal.fills import Fill, fills_of, navier_stokes, telea
 from examples.mask_removal.held_out import HeldOut
@@ -70,10 +71,14 @@ def run(options: argparse.Namespace, generator: InpaintGenerator, faces: Faces) 
     side = faces.source.faces[0].image.shape[-1] if isinstance(faces.source, HeldOut) else PAPERS_SIDE
     chosen = fills(generator, options, side, references=references)
     folders = {name: FolderOfResults(Path(folder)) for name, _, folder in (x.partition("=") for x in options.results)}
+    if taken := sorted(folders.keys() & {"", *chosen}):
+        raise ValueError(f"--results: {taken} are taken; there are {list(chosen)}. Give the pictures another name.")
+    options.pictures.mkdir(parents=True, exist_ok=True)  # what is measured for hours must have a place
     networks = [LPIPS("alex"), LPIPS("vgg")]
     inception = [InceptionFeatures(options.inception)] if options.inception else []
     about = faces.source.about if isinstance(faces.source, HeldOut) else {}
-    reports = measure(with_folders(faces.source.batches(), chosen, folders), chosen, networks, inception, **about)
+    batches = with_folders(faces.source.batches(), chosen, folders)
+    reports = measure(batches, chosen, networks, inception, count=faces.count, **about)
     save(reports, options.pictures)
     first = next(iter(reports.values()))
     title = f"{faces.about}{left_out(faces)}; 95 % intervals"
@@ -149,7 +154,7 @@ def strict(value: Any) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="quality", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", type=Path, help="training set written by examples.mask_removal.prepare")
+    parser.add_argument("--data", help="training set written by examples.mask_removal.prepare: a folder or URL")
     parser.add_argument("--dataset", nargs=2, metavar=("celeba|ffhq", "DIR"), help="the paper's protocol instead")
     parser.add_argument("--model", type=Path, default=WEIGHTS, help="folder of a generator (default: the shipped one)")
     parser.add_argument("--limit", type=int, help="so many faces from all over the set only")
@@ -158,13 +163,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--inception", type=Path, metavar="FILE", help="weights of Inception: measure FID as well")
     parser.add_argument("--prior-images", type=int, default=4, help="faces for deep image prior (0: none)")
     parser.add_argument("--prior-steps", type=int, default=400, help="steps of deep image prior")
-    parser.add_argument("--output", type=Path, help=f"the JSON file (default {RESULTS.name} in benchmarks/results)")
+    parser.add_argument(
+        "--output",
+        type=json_place,
+        metavar="FILE",
+        help=f"the JSON file; table (.md) and plot (.png) go beside it (default {RESULTS.name} in benchmarks/results)",
+    )
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder for reports and sheet")
     options = parser.parse_args(arguments)
     if (options.data is None) == (options.dataset is None):
         parser.error("either --data SET or --dataset celeba|ffhq DIR")
     if options.dataset and options.dataset[0] not in ("celeba", "ffhq"):
         parser.error(f"--dataset must be celeba or ffhq; got {options.dataset[0]}")
+    if options.prior_images < 0 or options.prior_steps < 2:
+        parser.error("--prior-images must be 0 or more, and --prior-steps 2 or more")
     if any("=" not in name for name in options.results):
         parser.error(f"--results must be NAME=DIR; got {options.results}")
     try:

@@ -78,13 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ours = replace(small(), **{name: width for name, width in widths.items() if width})
         recipes = {"our recipe": ours, "released recipe": released(ours)}
         faces, fills, steps = HeldOut(options.data, limit=options.limit), {}, {}
+        judges = [LPIPS("alex"), LPIPS("vgg")]  # before the training, which takes long
         for name, config in recipes.items():
             is_released = name == "released recipe"
             network, steps[name] = train_for(
                 options.data, config, 60 * options.minutes, is_released=is_released, clock=CLOCKS[options.clock]
             )
             fills[name] = lambda batch, network=network: network(*batch[:2]).refined
-        reports = measure(faces.batches(), fills, [LPIPS("alex"), LPIPS("vgg")], **faces.about)
+        reports = measure(faces.batches(), fills, judges, count=len(faces.positions), **faces.about)
         gains = reports["our recipe"].compare(reports["released recipe"])
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"released_recipe: {error}", file=sys.stderr)

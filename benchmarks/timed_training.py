@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from benchmarks.released_code import LeakyPatches, as_released, released_terms
 from examples.mask_removal.config import Config
@@ -53,8 +54,12 @@ def train_for(
         for network, rate in zip((generator, discriminator), rates, strict=True)
     )
     began, step = clock(), 0
+    look = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining}{postfix}"
+    bar = tqdm(desc="train", total=1.0, bar_format=look, leave=False, disable=None)
     for (part,) in feed.parts(0, _ENDLESS):
         spent = (clock() - began) / seconds
+        bar.set_postfix(steps=step, refresh=False)
+        bar.update(min(spent, 1.0) - bar.n)
         if spent >= 1:
             break
         if not is_released:
@@ -71,4 +76,5 @@ def train_for(
         if taken:
             update_average(average, g_optimizer.masters, min(config.ema_decay, (1 + step) / (10 + step)))
         step += 1
+    bar.close()
     return average, step

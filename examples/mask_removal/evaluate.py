@@ -55,6 +55,7 @@ def measure(
     extractors: Sequence[Callable[[Tensor], Tensor]] = (),
     *,
     distances: bool = True,
+    count: int | None = None,
     **about: Any,
 ) -> dict[str, InpaintingReport]:
     """The report of every method, on what it makes of the faces, composited with the image.
@@ -65,12 +66,15 @@ def measure(
         networks: forms of LPIPS; over the trunk of ``LPIPS("vgg")`` the Fréchet distance of the lower face is measured.
         extractors: of other Fréchet distances.
         distances: measure Fréchet distances at all; of a few images they mean nothing.
+        count: of the faces, to say how long it will still take.
         about: for the reports' manifest.
     """
     evaluation = evaluation_of(networks, extractors) if distances else InpaintingEvaluation(lpips=networks)
-    for ids, batch in tqdm(batches, leave=False, disable=None):
-        results = {name: judged(fill(batch), batch) for name, fill in fills.items()}
-        evaluation.update(results, batch.image, batch.mask, ids=ids)
+    with tqdm(desc="measure", total=count, unit=" faces", leave=False, disable=None) as bar:
+        for ids, batch in batches:
+            results = {name: judged(fill(batch), batch) for name, fill in fills.items()}
+            evaluation.update(results, batch.image, batch.mask, ids=ids)
+            bar.update(len(ids))
     return evaluation.reports(**about)
 
 
@@ -113,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.output.mkdir(parents=True, exist_ok=True)  # what is measured for hours must have a place
         networks = [LPIPS("alex"), LPIPS("vgg")]
         with plain_warnings("evaluate"):
-            reports = measure(faces.batches(), fills, networks, **faces.about)
+            reports = measure(faces.batches(), fills, networks, count=len(faces.positions), **faces.about)
         _save(reports, options.output)
         print(f"{len(faces.positions)} of {len(faces.faces)} crops of people held out of training, {side} px.")
         if faces.damaged:
@@ -125,7 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
         pairs = faces.pairs() if generator.config["reference"] and not options.methods else []
         if pairs:
             of_pairs, likeness = measure_pairs(faces, pairs, generator, networks)
-            print(f"\n{len(pairs)} of them have a real second photo:\n\n{pair_table(of_pairs, likeness)}\n")
+            print(f"\n{len(pairs)} of them have a real second photo, warped here by the landmarks of the bare face:\n")
+            print(f"{pair_table(of_pairs, likeness)}\n")
             ids = faces.ids([pair.position for pair in pairs])
             print(yaw_table(of_pairs, dict(zip(ids, (pair.yaw_difference for pair in pairs), strict=True))))
             _save({f"pairs, {name}": report for name, report in of_pairs.items()}, options.output)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from examples.mask_removal.data import Batch
 from examples.mask_removal.held_out import BATCH, HeldOut, Pair
@@ -26,7 +27,8 @@ def measure_pairs(
     result is, in PSNR, to what the own reference shows of the hole and to what the stranger's does."""
     evaluation = evaluation_of(networks)
     likeness: dict[str, list[tuple[float, float]]] = {}
-    for first in range(0, len(pairs), BATCH):
+    starts = range(0, len(pairs), BATCH)
+    for first in tqdm(starts, desc="second photos", unit=" batches", leave=False, disable=None):
         some = pairs[first : first + BATCH]
         positions = [pair.position for pair in some]
         batch = faces.batch(positions)

@@ -253,6 +253,9 @@ def test_page_without_results_says_how_to_get_them(tmp_path: Path) -> None:
         ([], "either --data SET or --dataset"),
         (["--dataset", "imagenet", "x"], "--dataset must be celeba or ffhq; got imagenet"),
         (["--data", "x", "--results", "folder"], "--results must be NAME=DIR"),
+        (["--data", "x", "--output", "quality.md"], "must end in .json; got quality.md"),
+        (["--data", "x", "--prior-images", "-1"], "--prior-images must be 0 or more"),
+        (["--data", "x", "--prior-steps", "1"], "--prior-steps 2 or more"),
     ],
 )
 def test_bad_command_lines(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -272,3 +275,42 @@ def test_command_is_shown_without_the_machines_folders() -> None:
         "-m benchmarks.quality --data 128 --results a=z --output results/q.json"
     )
     assert quality.strict({"a": [math.inf, 1.0], "b": math.nan}) == {"a": ["inf", 1.0], "b": "nan"}
+
+
+def test_other_results_do_not_take_the_name_of_a_method(
+    quick: Namespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model(InpaintGenerator(2), tmp_path / "model")
+    command = ["--data", "x", "--model", str(tmp_path / "model"), "--pictures", str(tmp_path / "out")]
+    assert quality.main([*command, "--output", str(tmp_path / "q.json"), "--results", f"Telea={tmp_path}"]) == 2
+    assert "--results: ['Telea'] are taken" in capsys.readouterr().err
+
+
+def test_a_place_for_the_pictures_is_made_before_anything_is_measured(
+    quick: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    save_model(InpaintGenerator(2), tmp_path / "model")
+    monkeypatch.setattr(quality, "LPIPS", lambda _: pytest.fail("it began"))
+    command = ["--data", "x", "--model", str(tmp_path / "model"), "--output", str(tmp_path / "q.json")]
+    assert quality.main([*command, "--pictures", str(tmp_path / "file")]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_the_mean_of_a_prior_is_that_of_the_second_half_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counter(torch.nn.Module):
+        """Gives back, everywhere, how often it was asked before."""
+
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.nothing, self.calls = torch.nn.Parameter(torch.zeros(())), -1
+
+        def forward(self, noise: Tensor) -> Tensor:
+            self.calls += 1
+            return torch.full((1, 3, *noise.shape[2:]), self.calls / 10) + self.nothing
+
+    monkeypatch.setattr(baselines, "_hourglass", Counter)
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: None)
+    for steps, mean in ((4, 0.25), (5, 0.35)):
+        result = baselines.deep_image_prior(batch(), steps=steps)
+        torch.testing.assert_close(result, torch.full_like(result, mean))

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from benchmarks import released_recipe
+from benchmarks import released_recipe, timed_training
 from benchmarks.released_code import LeakyPatches, SharedGate, as_released, released_terms
 from benchmarks.released_recipe import released
 from benchmarks.timed_training import train_for
@@ -121,7 +122,9 @@ def test_one_table_for_both(
     assert capsys.readouterr().out == text
     assert text.startswith("| method | PSNR hole | SSIM hole |")
     assert "| our recipe | " in text and "| released recipe | " in text
-    assert "- ours minus released, PSNR hole: " in text
+    means = [float(row.split(" | ")[1].strip("*")) for row in text.splitlines()[2:4]]
+    gain = re.search(r"- ours minus released, PSNR hole: ([+-][\d.]+) \(", text)
+    assert gain and float(gain[1]) == pytest.approx(means[0] - means[1], abs=0.011)
 
 
 def _without_networks(measure):
@@ -131,3 +134,35 @@ def _without_networks(measure):
 def test_missing_data_gets_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert released_recipe.main(["--data", str(tmp_path), "--minutes", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_judges_is_there_before_the_training(
+    training_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def offline(net: str) -> None:
+        raise RuntimeError("the weights came from nowhere")
+
+    monkeypatch.setattr(released_recipe, "LPIPS", offline)
+    monkeypatch.setattr(released_recipe, "train_for", lambda *_, **__: pytest.fail("it trained"))
+    assert released_recipe.main(["--data", str(training_set), "--minutes", "1"]) == 2
+    assert "from nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("is_released", "rates", "judged"), [(False, [1, 1, 1, 0.6], [1, 2, 3]), (True, [], [0, 1, 2, 3])]
+)
+def test_ours_warms_up_for_a_third_of_the_time_and_slows_down_over_the_last(
+    training_set: Path, monkeypatch: pytest.MonkeyPatch, is_released: bool, rates: list[float], judged: list[int]
+) -> None:
+    config = replace(smoke(), weights=replace(smoke().weights, perceptual=0.0, style=0.0), discriminator_every=1)
+    config = released(config) if is_released else config
+    ticks, given, steps = clock(0.2), [], iter(range(9))
+    asked: list[int] = []
+    generate = timed_training.generate
+    monkeypatch.setattr(timed_training, "generate", lambda *inputs: (asked.append(next(steps)), generate(*inputs))[1])
+    monkeypatch.setattr(timed_training.NetworkOptimizer, "set_rate", lambda self, share: given.append(share))
+    turns: list[int] = []
+    monkeypatch.setattr(timed_training, "discriminator_step", lambda *_: turns.append(asked[-1]))
+    train_for(str(training_set), config, 1.0, is_released=is_released, clock=lambda: next(ticks))
+    assert given[::2] == given[1::2] == pytest.approx(rates)  # of both networks
+    assert turns == judged
