@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import gates_quality
 from benchmarks.gates_quality import GATES, cost, examples, fit, main
@@ -38,3 +39,13 @@ def test_images_lie_in_range_and_have_holes() -> None:
     assert image.abs().max() <= 1
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     assert mask.flatten(1).sum(1).min() > 0
+
+
+def test_the_error_is_a_mean_over_the_pixels_and_channels_of_the_holes_of_images_that_were_not_fitted() -> None:
+    torch.manual_seed(3)
+    model = gates_quality.network("full")
+    image, mask = examples(gates_quality.HELD_OUT, seed=0)
+    with torch.no_grad():
+        errors = (gates_quality.predict(model, image, mask) - image).abs()
+    expected = errors[mask.expand_as(errors) > 0].mean().item()
+    assert fit("full", steps=0, seed=3) == pytest.approx(expected, rel=1e-4)

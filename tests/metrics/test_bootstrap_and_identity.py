@@ -59,3 +59,13 @@ def test_similarity_refuses_what_does_not_fit() -> None:
         identity_similarity(image, image, embedder=lambda x: x)
     with pytest.raises(ValueError, match=r"target must be in \[-1, 1\]"):
         identity_similarity(image, image + 200, embedder=lambda x: x.flatten(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_similarity_of_half_embeddings_is_taken_in_float32(dtype: torch.dtype) -> None:
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    found = identity_similarity(images, images.flip(3), embedder=lambda x: (300 * x.flatten(1)).to(dtype))
+    both = [(300 * x.flatten(1)).to(dtype).double() for x in (images, images.flip(3))]
+    expected = (both[0] * both[1]).sum(1) / both[0].norm(dim=1) / both[1].norm(dim=1)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=0)

@@ -1,10 +1,13 @@
 """What a batch may be, and that one which is refused leaves nothing behind."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gatedinpaint.metrics import FrechetDistance, InpaintingEvaluation
+from gatedinpaint.metrics import FrechetDistance, InpaintingEvaluation, summary_table
 
 
 def batch(count: int = 4, size: int = 32) -> tuple[dict[str, Tensor], Tensor, Tensor]:
@@ -135,3 +138,36 @@ def test_refused_features_do_not_fix_the_width() -> None:
     with pytest.raises(TypeError, match="features"):
         distance.update_features(torch.ones(2, 3, dtype=torch.long), real=True)
     assert distance.update_features(torch.rand(4, 3), real=True).counts == (4, 0)
+
+
+def test_regions_of_images_that_are_not_square() -> None:
+    image = torch.rand(1, 3, 24, 48, generator=torch.Generator().manual_seed(0)) - 0.5
+    evaluation = InpaintingEvaluation(band=2)
+    for number, transposed in enumerate((False, True)):
+        mask = torch.zeros(1, 1, 24, 48)
+        mask[..., 8:16, 34:40] = 1  # beyond column 24
+        pair = [x.transpose(2, 3) if transposed else x for x in (image, mask)]
+        evaluation.update({"a": 0.9 * pair[0]}, *pair, ids=[number])
+    lying, upright = ({k: v for k, v in row.items() if k != "id"} for row in evaluation.rows["a"])
+    assert lying == pytest.approx(upright, rel=1e-4)  # NaN would not be
+    assert evaluation.reports()["a"].protocol["sizes"] == ["24×48", "48×24"]
+
+
+def test_the_order_of_the_images_does_not_matter() -> None:
+    results, image, mask = batch()
+    reports = []
+    for order in ([0, 1, 2, 3], [2, 0, 3, 1]):
+        evaluation = InpaintingEvaluation()
+        evaluation.update({"a": results["a"][order]}, image[order], mask[order], ids=["abcd"[place] for place in order])
+        reports.append(evaluation.reports()["a"])
+    assert reports[0].protocol == reports[1].protocol and reports[0].rows == reports[1].rows
+    backwards = replace(reports[1], rows=reports[1].rows[::-1])
+    assert reports[0].compare(backwards)["PSNR hole"] == (0, 0, 0)  # by name, not by place
+
+
+def test_one_image_has_no_distance() -> None:
+    evaluation = InpaintingEvaluation(extractors=[lambda images: images.mean((2, 3))])
+    evaluation.update(*batch(1), ids=["one"])
+    report = evaluation.reports()["a"]
+    assert all(math.isnan(value) for value in report.distances.values()) and len(report.distances) == 1
+    assert summary_table([report]).splitlines()[-1].endswith("| – |")

@@ -89,6 +89,7 @@ def test_few_images() -> None:
         frechet_distance(of(rows(1, 4, 0)), of(rows(9, 4, 1)))
     with pytest.warns(UserWarning, match="3 images for 4 features: the Fréchet distance is biased upwards"):
         frechet_distance(of(rows(3, 4, 0)), of(rows(9, 4, 1)))
+    frechet_distance(of(rows(4, 4, 0)), of(rows(9, 4, 1)))  # as many as features: no warning
     with pytest.raises(ValueError, match="as many features; got 4 and 5"):
         frechet_distance(of(rows(9, 4, 0)), of(rows(9, 5, 1)))
 

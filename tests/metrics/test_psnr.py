@@ -117,3 +117,18 @@ def test_a_photo_is_measured_in_its_own_range(metric: Callable[..., Tensor]) -> 
             metric(wrong, right, data_range=255)
     of_photos = metric(input.float(), target.float(), data_range=255)
     torch.testing.assert_close(of_photos, metric(input / 255, target / 255, data_range=1.0), rtol=1e-4, atol=1e-4)
+
+
+def test_a_hole_of_many_pixels_is_counted_in_float32():
+    target = torch.zeros(1, 1, 300, 300, dtype=torch.float16)
+    mask = torch.ones_like(target)  # 90,000 pixels, beyond float16
+    value = psnr(target + 0.25, target, data_range=2.0, mask=mask)
+    assert value.item() == pytest.approx(20 * math.log10(8), abs=1e-4)
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_a_range_that_is_exceeded_by_more_than_rounding(metric: Callable[..., Tensor]) -> None:
+    image = torch.linspace(0, 1, 3 * 256).view(1, 3, 16, 16)
+    metric(image * 1.0005, image, data_range=1.0)
+    with pytest.raises(ValueError, match="for values from 0 to 1.01"):
+        metric(image * 1.01, image, data_range=1.0)
