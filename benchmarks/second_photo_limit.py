@@ -2,8 +2,8 @@
 
     python -m benchmarks.second_photo_limit --data SET [--limit N] [--model DIR] [--output FILE]
 
-The second photo is warped by the landmarks of the bare face; in one row as in use, by those that are believed under a
-face mask, where the set knows them.
+The second photo is warped by the landmarks of the bare face; in two rows by what is known in use, where the set knows
+it: the landmarks that are believed under a face mask, and those that are found on a face painted without the photo.
 
 P is what the network paints without a reference, R the warped second photo, T the truth. The difference R − P is split
 into bands of spatial frequency D_i, and six weights make
@@ -30,8 +30,11 @@ from tqdm import tqdm
 
 from benchmarks.tables import add_output, publish, table
 from examples.mask_removal.held_out import BATCH, HeldOut
+from examples.mask_removal.painted_landmarks import painted_landmarks
+from examples.mask_removal.painting import paint_quickly
 from examples.mask_removal.pipeline import WEIGHTS, load_generator
 from gatedinpaint import InpaintGenerator, composite, image_to_photo
+from gatedinpaint.faces import FaceLandmarker, Landmarker
 from gatedinpaint.metrics import LPIPS, psnr
 
 SIGMAS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -43,23 +46,25 @@ class Crops(NamedTuple):
 
     truth: Tensor
     hole: Tensor
-    alone: Tensor
-    """Painted without the second photo."""
-    guided: Tensor
-    """Painted with it."""
     second: Tensor
     """The second photo, warped; 0 where it is not known."""
     known: Tensor
     moved: Tensor
     """The second photo, moved onto the truth; the truth where it is not known."""
+    alone: Tensor
+    """Painted without the second photo."""
+    guided: Tensor
+    """Painted with it."""
     guided_by_moved: Tensor
-    """Painted with that, where the second photo is known."""
-    covered: Tensor | None = None
-    """Painted with it, warped by the landmarks that are believed under a face mask."""
+    """Painted with it, moved onto the truth."""
+    guided_by_believed: Tensor
+    """Painted with it, warped onto the landmarks that are believed under a face mask."""
+    guided_by_found: Tensor
+    """Painted with it, warped onto those that are found on the painted face."""
 
 
 @torch.inference_mode()
-def crops(faces: HeldOut, generator: InpaintGenerator) -> Crops:
+def crops(faces: HeldOut, generator: InpaintGenerator, landmarker: Landmarker) -> Crops:
     """What the generator makes of every face that has a second photo."""
     batches = []
     pairs = faces.pairs()
@@ -67,16 +72,19 @@ def crops(faces: HeldOut, generator: InpaintGenerator) -> Crops:
         some = pairs[first : first + BATCH]
         positions = [pair.position for pair in some]
         plain = faces.batch(positions)
-        own, covered = (
-            faces.guided(plain, positions, [pair.own for pair in some], covered=is_covered)
-            for is_covered in (False, True)
-        )
+        own = faces.guided(plain, positions, [pair.own for pair in some])
         moved = moved_onto_truth(own.image, own.reference, own.reference_mask)
         by_moved = own._replace(reference=moved * own.reference_mask)
-        inputs = (plain[:2], own, by_moved, covered)
-        alone, guided, guided_by_moved, as_in_use = (generator(*x).refined.clamp(-1, 1) for x in inputs)
-        seen = (own.reference, own.reference_mask, moved)
-        batches.append(Crops(own.image, own.mask, alone, guided, *seen, guided_by_moved, as_in_use))
+        believed = faces.believed(positions)
+        holes = plain.mask[:, 0].numpy() > 0.5
+        painted_alone = [
+            paint_quickly(generator, image_to_photo(image[None]), hole, size=len(hole))
+            for image, hole in zip(plain.image, holes, strict=True)
+        ]
+        found = [painted_landmarks(landmarker, *x) for x in zip(painted_alone, believed, strict=True)]
+        in_use = [faces.guided(plain, positions, [pair.own for pair in some], landmarks=x) for x in (believed, found)]
+        painted = [generator(*x).refined.clamp(-1, 1) for x in (plain[:2], own, by_moved, *in_use)]
+        batches.append(Crops(own.image, own.mask, own.reference, own.reference_mask, moved, *painted))
     if not batches:
         raise ValueError("No face of this set has a second photo: prepare it with --identities.")
     return Crops(*map(torch.cat, zip(*batches, strict=True)))
@@ -132,7 +140,8 @@ def limits(crops: Crops, lpips: Callable[[Tensor, Tensor], Tensor]) -> str:
     results = {
         "painted without it": crops.alone,
         "painted by the network, given it": crops.guided,
-        "the same, with landmarks as believed under a face mask": crops.covered,
+        "the same, with landmarks as believed under a face mask": crops.guided_by_believed,
+        "the same, with landmarks as found on the painted face": crops.guided_by_found,
         "painted by the network, given it moved onto the truth": crops.guided_by_moved,
         "best mixture with it": best_mixture(crops, crops.second),
         "best mixture with it, moved onto the truth": best_mixture(crops, crops.moved),
@@ -141,8 +150,6 @@ def limits(crops: Crops, lpips: Callable[[Tensor, Tensor], Tensor]) -> str:
     }
     rows = []
     for name, result in results.items():
-        if result is None:
-            continue
         decibels, distances = figures(result)
         gains = [f"{(decibels - alone[0]).mean():+.2f}", f"{100 * (distances.mean() / alone[1].mean() - 1):+.1f} %"]
         if result is crops.alone:
@@ -162,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lpips = LPIPS("alex")
         faces = HeldOut(options.data, limit=options.limit)
-        found = crops(faces, load_generator(options.model))
+        found = crops(faces, load_generator(options.model), FaceLandmarker())
     except (ValueError, OSError, RuntimeError) as error:
         print(f"second_photo_limit: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,6 @@
 """The held-out people of a training set, and their second photos."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,22 +97,27 @@ class HeldOut:
             self._looked_at.add(position)
         return id not in self.damaged
 
-    def guided(self, batch: Batch, positions: list[int], others: list[int], *, covered: bool = False) -> Batch:
+    def guided(
+        self, batch: Batch, positions: list[int], others: list[int], *, landmarks: Sequence[np.ndarray] | None = None
+    ) -> Batch:
         """The batch of ``positions`` with the photos at ``others`` as its references.
 
-        They are warped by the landmarks of the bare face, or, where ``covered``, as in use by those that are believed
-        under a face mask, if the set knows them.
+        They are warped onto ``landmarks``, by default those of the bare face.
         """
         references, known = [], []
-        for mask, position, other in zip(batch.mask, positions, others, strict=True):
-            photo, landmarks, _, believed = self.faces.load(position)
+        for place, (mask, position, other) in enumerate(zip(batch.mask, positions, others, strict=True)):
+            photo, points = self.faces.load(position)[:2]
             second, second_landmarks = self.faces.load(other)[:2]
             hole = mask[0].numpy() > 0.5
-            lie = believed if covered else landmarks
-            warped, shown = reference_channels(second, second_landmarks, photo, lie, hole)
+            points = points if landmarks is None else landmarks[place]
+            warped, shown = reference_channels(second, second_landmarks, photo, points, hole)
             references.append(photo_to_image(warped))
             known.append(torch.from_numpy(shown).float()[None, None])
         return Batch(batch.image, batch.mask, torch.cat(references), torch.cat(known))
+
+    def believed(self, positions: list[int]) -> list[np.ndarray]:
+        """The landmarks as they are believed to be under a face mask; those of the bare face where the set has none."""
+        return [self.faces.load(position).believed for position in positions]
 
 
 def spread(length: int, limit: int | None) -> list[int]:

@@ -94,14 +94,31 @@ def paint_in_two_passes(paint: Paint, crop: np.ndarray, hole: np.ndarray) -> np.
         crop: uint8 RGB (S, S, 3), S > 128.
         hole: bool (S, S).
     """
-    small = (SIZES[0], SIZES[0])
+    side = 2 * round(_MARGIN * len(crop)) + 1
+    near = cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    first = paint_small(paint, crop, hole)
+    return paint(crop, hole, np.where(near[..., None], first, np.uint8(0)), near)
+
+
+def paint_small(paint: Paint, crop: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The crop, uint8 RGB (S, S, 3), with its hole painted at 128 pixels or fewer, without a reference."""
+    small = (min(SIZES[0], len(crop)),) * 2
     little = cv2.resize(crop, small, interpolation=cv2.INTER_AREA)
     little_hole = cv2.resize(hole.astype(np.float32), small, interpolation=cv2.INTER_AREA) > 0
     drawn = np.where(little_hole[..., None], paint(little, little_hole, None, None), little)
-    side = 2 * round(_MARGIN * len(crop)) + 1
-    near = cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
-    first = cv2.resize(drawn, hole.shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return paint(crop, hole, np.where(near[..., None], first, np.uint8(0)), near)
+    return cv2.resize(drawn, hole.shape[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+@torch.inference_mode()
+def paint_quickly(
+    generator: InpaintGenerator | Painter, crop: np.ndarray, hole: np.ndarray, *, size: int
+) -> np.ndarray:
+    """The crop, uint8 RGB (S, S, 3), with the hole in its middle of ``size`` pixels painted, at 128 at most."""
+    start = (len(crop) - size) // 2
+    middle = np.s_[start : start + size, start : start + size]
+    painted = crop.copy()
+    painted[middle][hole[middle]] = paint_small(paint_of(generator), crop[middle], hole[middle])[hole[middle]]
+    return painted
 
 
 def paint_of(generator: InpaintGenerator | Painter) -> Paint:

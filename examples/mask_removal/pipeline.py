@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from examples.mask_removal.bare_reference import bare_landmarks
-from examples.mask_removal.painting import SIZES, Painter, paint_crop, size_for
+from examples.mask_removal.painted_landmarks import painted_landmarks
+from examples.mask_removal.painting import SIZES, Painter, paint_crop, paint_quickly, size_for
 from examples.mask_removal.photo_holes import MARGIN, chosen, faces_of, found_holes, given_holes
 from examples.mask_removal.reference import reference_channels
 from gatedinpaint import InpaintGenerator, load_model
@@ -164,8 +165,14 @@ def remove_mask(
             mask = aligned.cover(own)
         warped, known = None, np.zeros(mask.shape, bool)
         if second is not None:
+            seen = aligned.landmarks
+            if landmarks is not face.landmarks:  # believed under a face mask
+                with timer("generator"):
+                    painted = paint_quickly(generator, aligned.photo, mask, size=side)
+                with timer("landmarks"):
+                    seen = painted_landmarks(landmarker, painted, seen)
             with timer("warp the reference"):
-                warped, known = reference_channels(*second, aligned.photo, aligned.landmarks, mask)
+                warped, known = reference_channels(*second, aligned.photo, seen, mask)
         with timer("generator"):
             generated = paint_crop(generator, aligned.photo, mask, warped, known, size=side)
         with timer("paste"):

@@ -7,8 +7,9 @@ from skimage.data import astronaut
 
 from examples.mask_removal.face_dataset import held_out
 from examples.mask_removal.prepare import main as prepare
+from examples.mask_removal.views import View, seen_otherwise
 from gatedinpaint import write_photo
-from gatedinpaint.faces import FaceLandmarker
+from gatedinpaint.faces import FaceLandmarker, draw_face_mask
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,16 @@ def landmarker() -> FaceLandmarker:
 @pytest.fixture(scope="session")
 def photo() -> np.ndarray:
     return astronaut()
+
+
+@pytest.fixture(scope="session")
+def masked(photo: np.ndarray, landmarker: FaceLandmarker) -> np.ndarray:
+    return draw_face_mask(photo, landmarker.detect(photo)[0].landmarks)[0]
+
+
+@pytest.fixture(scope="session")
+def reference(photo: np.ndarray, landmarker: FaceLandmarker) -> np.ndarray:
+    return seen_otherwise(photo, landmarker.detect(photo)[0].landmarks, View())[0]
 
 
 @pytest.fixture(scope="session")

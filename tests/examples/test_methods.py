@@ -103,9 +103,10 @@ def test_a_second_photo_may_be_warped_as_under_a_face_mask(
     face, second, hole = load(0), load(1), sample.mask[0, 0].numpy() > 0.5
     believed = face.landmarks + [0, 2]
     monkeypatch.setattr(people.faces, "load", lambda position: load(position)._replace(believed=believed))
-    for covered, landmarks in ((False, face.landmarks), (True, believed)):
-        guided = people.guided(sample, [0], [1], covered=covered)
-        warped, known = reference_channels(second.photo, second.landmarks, face.photo, landmarks, hole)
+    assert (people.believed([0])[0] == believed).all()
+    for landmarks, wanted in ((None, face.landmarks), (people.believed([0]), believed)):
+        guided = people.guided(sample, [0], [1], landmarks=landmarks)
+        warped, known = reference_channels(second.photo, second.landmarks, face.photo, wanted, hole)
         assert torch.equal(guided.reference, photo_to_image(warped))
         assert guided.reference_mask[0, 0].bool().tolist() == known.tolist()
 

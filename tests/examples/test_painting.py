@@ -7,7 +7,7 @@ import torch
 
 from examples.mask_removal.data import Batch
 from examples.mask_removal.fills import fills_of
-from examples.mask_removal.painting import SIZES, paint_crop, size_for
+from examples.mask_removal.painting import SIZES, paint_crop, paint_quickly, size_for
 from gatedinpaint import DeepFillV2Generator, InpaintGenerator, photo_to_image
 
 SMALL, LARGE = SIZES
@@ -107,3 +107,18 @@ def test_a_grey_photo_is_painted_in_grey(crop: np.ndarray, hole: np.ndarray, siz
         frame = paint_crop(Colourful(), photo[:size, :size], hole[:size, :size], size=size)
         assert (frame == (painted if isinstance(painted, int) else painted[:size, :size]))[hole[:size, :size]].all()
     assert (paint_crop(Colourful(), grey, np.ones_like(hole), size=LARGE) == orange).all()
+
+
+def test_painted_quickly_is_the_hole_in_the_middle_alone(crop: np.ndarray) -> None:
+    hole = np.zeros((LARGE, LARGE), bool)
+    hole[20:130, 60:180] = True  # from 28 on it lies in the middle
+    for size, seen in ((200, SMALL), (SMALL, SMALL), (100, 100)):
+        painter = Recorder()
+        painted = paint_quickly(painter, crop, hole, size=size)
+        ((shown, _, warped, known),) = painter.seen
+        assert shown.shape == (seen, seen, 3) and warped is None and known is None
+        start = (LARGE - size) // 2
+        inside = np.zeros_like(hole)
+        inside[start : start + size, start : start + size] = True
+        assert np.array_equal(painted[~(hole & inside)], crop[~(hole & inside)])
+        assert (painted[start + 4 : 126, 86:170] == 200).all()

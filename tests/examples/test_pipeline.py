@@ -31,16 +31,6 @@ from gatedinpaint.faces import (
 )
 
 
-@pytest.fixture(scope="module")
-def masked(photo: np.ndarray, landmarker: FaceLandmarker) -> np.ndarray:
-    return draw_face_mask(photo, landmarker.detect(photo)[0].landmarks)[0]
-
-
-@pytest.fixture(scope="module")
-def reference(photo: np.ndarray, landmarker: FaceLandmarker) -> np.ndarray:
-    return seen_otherwise(photo, landmarker.detect(photo)[0].landmarks, View())[0]
-
-
 def test_the_default_weights_are_small_and_have_a_model_card() -> None:
     assert (WEIGHTS / "model.safetensors").stat().st_size <= 16_000_000
     card = (WEIGHTS / "README.md").read_text(encoding="utf-8")
