@@ -33,8 +33,10 @@ def only_trainer(run: Path, ranks: Ranks) -> Iterator[None]:
         yield
         return
     run.mkdir(parents=True, exist_ok=True)
-    busy = "another process is training into this folder. Wait for its end, stop it, or choose another --output."
-    with held(run / LOCK_FILE, busy=f"{run}: {busy}"):
+    busy = (
+        f"{run}: another process is training into this folder. Wait for its end, stop it, or choose another --output."
+    )
+    with held(run / LOCK_FILE, busy=busy):
         yield
 
 
