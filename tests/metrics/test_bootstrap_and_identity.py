@@ -69,3 +69,10 @@ def test_similarity_of_half_embeddings_is_taken_in_float32(dtype: torch.dtype) -
     expected = (both[0] * both[1]).sum(1) / both[0].norm(dim=1) / both[1].norm(dim=1)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_ends_lie_on_means_that_were_drawn_and_outside_of_the_share() -> None:
+    values = torch.rand(9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    drawn = torch.randint(9, (10, 9), generator=torch.Generator().manual_seed(0))
+    means = values[drawn].mean(1)
+    assert bootstrap_interval(values, resamples=10) == (means.min(), means.max())  # 0.225 and 8.775 of 0 … 9
