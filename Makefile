@@ -78,6 +78,7 @@ ifdef DATA
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.released_recipe --data "$(DATA)" --minutes 24 --clock cpu \
 	  --output $(RESULTS)/released_recipe.md
 	$(BIN)/python -m benchmarks.second_photo_limit --data "$(DATA)" --output $(RESULTS)/second_photo_limit.md
+	$(BIN)/python -m benchmarks.second_photo_in_use --data "$(DATA)" --output $(RESULTS)/second_photo_in_use.md
 ifdef DATA64
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.first_stage --data "$(DATA64)" --minutes 4 --precision bf16 \
 	  --output $(RESULTS)/first_stage.md

@@ -50,7 +50,7 @@ presets:
   joint_finish  coarse_finish and joint together, with more skips
   polish        what follows joint_finish
   polish_finish what follows polish
-  last          the shipped weights: what follows polish_finish
+  last          what follows polish_finish, up to the shipped weights
   paper         as published, for GPUs
   deepgin       with its ancestor's losses, for GPUs
   smoke         a few steps

@@ -68,7 +68,10 @@ def polish_finish() -> Config:
 
 
 def last() -> Config:
-    """The shipped weights: more of :func:`polish_finish`, from its generator, and again with more of both."""
+    """More of :func:`polish_finish`, from its generator, and again with more of both.
+
+    The shipped weights went on from there with options, which their model card lists.
+    """
     return replace(
         polish_finish(),
         weights=replace(polish_finish().weights, lpips_vgg=10.0),
