@@ -42,7 +42,7 @@ def on_pre_build(config: Any) -> None:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Called by mkdocs: every figure leads to itself in full size, which a phone does not show in the column."""
-    return re.sub(r'<img [^>]*src="([^"]*assets/generated/[^"]+)"[^>]*>', r'<a href="\1">\g<0></a>', html)
+    return re.sub(r'<img [^>]*src="([^"]*assets/[^"]+)"[^>]*>', r'<a href="\1">\g<0></a>', html)
 
 
 def write_quality(name: str, *, papers: bool = True) -> None:
