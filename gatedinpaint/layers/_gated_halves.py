@@ -23,9 +23,10 @@ def gated_halves(y: Tensor, slope: float) -> Tensor:
 class _GatedHalves(torch.autograd.Function):
     @staticmethod
     def forward(y: Tensor, slope: float) -> Tensor:
+        feature, gate = y.chunk(2, dim=1)
         if slope != 1:
-            F.leaky_relu_(y.chunk(2, dim=1)[0], slope)
-        return F.glu(y, dim=1)
+            F.leaky_relu_(feature, slope)
+        return gate.sigmoid().mul_(feature)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -38,16 +39,12 @@ class _GatedHalves(torch.autograd.Function):
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted
             return _differentiable(gradient, y, ctx.slope), None
         feature, gate = y.chunk(2, dim=1)
-        if y.is_contiguous() and gradient.is_contiguous():  # this kernel is slow on a CPU where they are not
-            of_y = torch.ops.aten.glu_backward(gradient, y, 1)
-            of_feature, _ = of_y.chunk(2, dim=1)
-        else:
-            of_y = torch.empty_like(y)
-            of_feature, of_gate = of_y.chunk(2, dim=1)
-            opened = gate.sigmoid()
-            torch.mul(gradient, opened, out=of_feature)
-            torch.mul(gradient, feature, out=of_gate)
-            torch.ops.aten.sigmoid_backward.grad_input(of_gate, opened, grad_input=of_gate)
+        of_y = torch.empty_like(y)
+        of_feature, of_gate = of_y.chunk(2, dim=1)
+        opened = gate.sigmoid()
+        torch.mul(gradient, opened, out=of_feature)
+        torch.mul(gradient, feature, out=of_gate)
+        torch.ops.aten.sigmoid_backward.grad_input(of_gate, opened, grad_input=of_gate)
         if ctx.slope != 1:
             torch.ops.aten.leaky_relu_backward.grad_input(of_feature, feature, ctx.slope, True, grad_input=of_feature)
         return of_y, None
