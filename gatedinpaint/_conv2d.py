@@ -15,6 +15,8 @@ from gatedinpaint._memory import keep_freed_memory
 from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
 from gatedinpaint._narrow_conv2d import is_narrow, narrow_conv2d
 from gatedinpaint._processor import vectors
+from gatedinpaint._products import onednn_multiplies
+from gatedinpaint._tiles import channels_last
 
 
 class Conv2d(nn.Conv2d):
@@ -148,14 +150,24 @@ def _is_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-def for_several(x: Tensor) -> Tensor:
-    """x as several convolutions take it soonest, in float32 on a CPU with AVX2, where each is slow on a plain map.
+def for_several(x: Tensor, layers: nn.Module) -> Tensor:
+    """x as the convolutions in ``layers``, which all take it, do so soonest: turned into channels_last, or as it is.
 
-    With AVX-512 to turn it costs more than it gains.
+    In float32 on a CPU. Filters that lie in channels_last have every convolution turn it for itself. With AVX2 each is
+    slow on a plain map; elsewhere turning pays only where minimal filtering, which turns maps too, mostly does.
     """
-    if not (_is_plain(x) and has_values(x)) or torch.is_autocast_enabled("cpu") or vectors() != "avx2":
+    if not (_is_plain(x) and has_values(x)) or torch.is_autocast_enabled("cpu"):
         return x
-    return x.contiguous(memory_format=torch.channels_last)
+    if not (lies_last(layers) or vectors() == "avx2" or onednn_multiplies()):
+        return x
+    if x.requires_grad and torch.is_grad_enabled():
+        return x.contiguous(memory_format=torch.channels_last)
+    return channels_last(x).permute(0, 3, 1, 2)
+
+
+def lies_last(layers: nn.Module) -> bool:
+    """Whether the first filters of some layers lie in channels_last."""
+    return next((_is_last(weight) for weight in layers.parameters() if weight.ndim == 4), False)
 
 
 def undo_layout(y: Tensor, x: Tensor, layer: nn.Module) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from gatedinpaint._processor import vectors
+from gatedinpaint._products import onednn_is_exact
 
 _mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
 
@@ -28,11 +29,13 @@ class _Costs(NamedTuple):
     """A weight transformed beforehand, and read."""
 
 
-# One thread and more: they share a plain convolution better than small products.
+# One thread and more: they share a plain convolution better than small products. The last are those of processors with
+# wider convolutions where oneDNN computes the products as well.
 _COSTS = {
     "avx2": (_Costs(1.5, 50.0, 2000.0, 500.0), _Costs(1.0, 100.0, 2400.0, 500.0)),
     "avx512": (_Costs(2.0, 75.0, 3000.0, 500.0), _Costs(2.6, 45.0, 4200.0, 500.0)),
     "wider convolutions": (_Costs(2.6, 90.0, 6000.0, 500.0), _Costs(2.4, 145.0, 8000.0, 600.0)),
+    "wider products too": (_Costs(1.5, 85.0, 4000.0, 450.0), _Costs(1.4, 125.0, 4500.0, 700.0)),
 }
 _WORTH_IT = 0.95
 
@@ -81,7 +84,12 @@ def filtering_wanted(shape: torch.Size, out_channels: int, *, dilation: int, pad
     height, width = (side + 2 * padding - 2 * dilation for side in size)
     tiles = batch * dilation**2 * -(-height // (4 * dilation)) * -(-width // (4 * dilation))
     products, channels = in_channels * out_channels, in_channels + out_channels
-    costs = _COSTS[vectors()][torch.get_num_threads() > 1]
+    costs = _COSTS[_kind()][torch.get_num_threads() > 1]
     fewer = tiles * 36 * (costs.product * products + costs.channel * channels)
     fewer += products * (costs.kept_filter if kept else costs.filter)
     return fewer < _WORTH_IT * batch * height * width * 9 * products
+
+
+def _kind() -> str:
+    kind = vectors()
+    return "wider products too" if kind == "wider convolutions" and onednn_is_exact() else kind

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatedinpaint._products import at_full_rate
 from gatedinpaint._tiles import channels_last, framed, tiling_of
 
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # and infinity
@@ -49,7 +50,9 @@ def filtered_conv2d(
 
 def filter_points(weight: Tensor) -> Tensor:
     """G g Gᵀ of every filter: (D, C, 3, 3) → (36, D, C)."""
-    return (_both_ways(weight.dtype) @ weight.reshape(-1, 9).t()).view(36, *weight.shape[:2])
+    with at_full_rate():
+        points = _both_ways(weight.dtype) @ weight.reshape(-1, 9).t()
+    return points.view(36, *weight.shape[:2])
 
 
 @cache
@@ -95,7 +98,8 @@ def _times(tiles: Tensor, filters: Tensor, out: Tensor) -> Tensor:
     channels = filters.shape[-1]
     flat = tiles.view(36, -1, tiles.shape[-1])
     result = out[: 36 * flat.shape[1] * channels].view(36, -1, channels)
-    return torch.bmm(flat, filters, out=result).view(*tiles.shape[:-1], channels)
+    with at_full_rate():
+        return torch.bmm(flat, filters, out=result).view(*tiles.shape[:-1], channels)
 
 
 class _FilteredConv2d(torch.autograd.Function):
@@ -113,9 +117,11 @@ class _FilteredConv2d(torch.autograd.Function):
         a, b = tiling.scratch(x, 2)
         for samples, rows in tiling.parts():
             seen = _transform(forth, windows[:, :, samples, rows], a, b)
-            blocks[:, :, samples, rows].copy_(_transform(back, _times(seen, filters, b), b, a))
-        if bias is not None:
-            results.add_(bias[:, None, None])
+            found = _transform(back, _times(seen, filters, b), b, a)
+            if bias is None:
+                blocks[:, :, samples, rows].copy_(found)
+            else:
+                torch.add(found, bias, out=blocks[:, :, samples, rows])
         # No view: a later layer could not change it in place.
         whole = tiling.size() == (height, width)
         return results if whole else results[..., :height, :width].clone(memory_format=torch.channels_last)
@@ -157,7 +163,8 @@ class _FilteredConv2d(torch.autograd.Function):
             sent = _transform(powers, blocks[:, :, samples, rows], a, b)
             if of_weight:
                 seen = _transform(inverse.t(), windows[:, :, samples, rows], b, c)
-                filter_gradient.baddbmm_(sent.view(36, -1, sent.shape[-1]).mT, seen.view(36, -1, seen.shape[-1]))
+                with at_full_rate():
+                    filter_gradient.baddbmm_(sent.view(36, -1, sent.shape[-1]).mT, seen.view(36, -1, seen.shape[-1]))
             if of_x:
                 _add_overlapping(to_x[:, :, samples, rows], _transform(inverse, _times(sent, filters, b), b, c))
         height, width = x.shape[2:]
@@ -183,5 +190,6 @@ def _cropped(padded: Tensor, padding: int, height: int, width: int) -> Tensor:
 
 def _taps(filter_gradient: Tensor, weight: Tensor) -> Tensor:
     """The transpose of :func:`filter_points`."""
-    gradient = _both_ways(weight.dtype).t() @ filter_gradient.view(36, -1)
+    with at_full_rate():
+        gradient = _both_ways(weight.dtype).t() @ filter_gradient.view(36, -1)
     return gradient.t().reshape(weight.shape)

@@ -19,6 +19,12 @@ from gatedinpaint._filtering_choice import filtering_wanted
         ("wider convolutions", 1, 128, 256, 64, False, False),
         ("wider convolutions", 1, 256, 512, 128, False, True),
         ("wider convolutions", 2, 512, 1024, 16, True, False),
+        ("wider products too", 2, 128, 256, 64, False, True),
+        ("wider products too", 2, 64, 128, 64, True, False),
+        ("wider products too", 2, 512, 1024, 16, False, False),
+        ("wider products too", 2, 512, 1024, 16, True, True),
+        ("wider products too", 1, 64, 128, 128, False, True),
+        ("wider products too", 1, 32, 64, 64, True, False),
         ("avx512", 2, 16, 32, 256, True, False),
         ("avx512", 2, 128, 64, 64, False, False),
         ("avx2", 2, 128, 64, 64, False, True),  # a branch of SPD-8
@@ -40,7 +46,9 @@ def test_goes_by_the_processor(
     wanted: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_filtering_choice, "vectors", lambda: vectors)
+    products = vectors == "wider products too"
+    monkeypatch.setattr(_filtering_choice, "vectors", lambda: "wider convolutions" if products else vectors)
+    monkeypatch.setattr(_filtering_choice, "onednn_is_exact", lambda: products)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     shape = torch.Size([1, channels, side, side])
     assert filtering_wanted(shape, filters, dilation=1, padding=1, kept=kept) is wanted

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gatedinpaint._checks import check_count, check_image
-from gatedinpaint._conv2d import for_several
+from gatedinpaint._conv2d import for_several, lies_last
 from gatedinpaint.layers._geometry import PaddingMode
 from gatedinpaint.layers.gated_conv import GatedConv2d
 
@@ -63,6 +63,8 @@ class SPDResBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, channels, H, W) → y of the same shape."""
         check_image(x, name="x", channels=self.channels)
-        seen = for_several(x)
+        seen = for_several(x, self.branches)
         fused: Tensor = self.fuse(torch.cat([branch(seen) for branch in self.branches], dim=1))
-        return x + (fused if seen is x else fused.contiguous())
+        if seen is x or lies_last(self.branches):
+            return seen + fused
+        return x + fused.contiguous()

@@ -1,0 +1,87 @@
+"""Products of matrices at the rate of convolutions, on processors where PyTorch computes them at half of it.
+
+AMD's processors since Zen 5 convolve with AVX-512, by oneDNN, but multiply matrices with AVX2, by MKL. oneDNN could do
+that as well, at twice the rate, but PyTorch asks it only where the user allows to round to bfloat16 (PyTorch's note
+"MKLDNN backend"). oneDNN makes use of the permission only on processors with instructions for it, AMX, which these
+lack, so what it computes is float32. This is tried out once in every process before it is relied on.
+"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+
+from gatedinpaint._processor import vectors
+
+_lock = threading.Lock()
+_inside = 0
+
+
+@contextmanager
+def at_full_rate() -> Iterator[None]:
+    """Products of float32 matrices on a CPU inside the block are as exact as ever, and where possible faster.
+
+    For large matrices: at small ones oneDNN is slower than MKL. A precision that the user has chosen by
+    ``torch.backends.mkldnn.matmul.fp32_precision`` stays.
+    """
+    if not onednn_multiplies():
+        yield
+        return
+    with _by_onednn():
+        yield
+
+
+def onednn_multiplies() -> bool:
+    """Whether :func:`at_full_rate` makes a difference."""
+    return vectors() == "wider convolutions" and onednn_is_exact()
+
+
+@contextmanager
+def _by_onednn() -> Iterator[None]:
+    """The permission is one for all threads: the first who needs it gives it, the last takes it back."""
+    global _inside
+    settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    with _lock:
+        if not _inside and _is_free(settings):
+            settings.fp32_precision = "bf16"
+            _inside = 1
+        elif _inside:
+            _inside += 1
+        else:
+            settings = None
+    try:
+        yield
+    finally:
+        if settings is not None:
+            with _lock:
+                _inside -= 1
+                if not _inside:
+                    settings.fp32_precision = "none"
+
+
+def _is_free(settings: Any) -> bool:
+    """Whether the user has neither chosen a precision nor forbidden to change it."""
+    return settings.fp32_precision == "none" and not torch.backends.flags_frozen()  # type: ignore[no-untyped-call]
+
+
+@cache
+def onednn_is_exact() -> bool:
+    """Whether oneDNN multiplies float32 matrices in float32 although it need not."""
+    if not hasattr(torch.backends.mkldnn, "matmul"):  # PyTorch before 2.9
+        return False
+    # A thread of its own has none of the modes that the caller may have set, such as autocast or a counter of flops.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_try_out).result()
+
+
+def _try_out() -> bool:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 4, 128, 128, generator=generator, dtype=torch.float32, device="cpu")
+    with _by_onednn():
+        product = torch.bmm(a, b)
+    # bfloat16 would be off by a thousandth.
+    return torch.allclose(product.double(), a.double() @ b.double(), rtol=1e-5, atol=0)
