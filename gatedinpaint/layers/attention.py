@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatedinpaint._checks import check_count, check_image, check_list
+from gatedinpaint._checks import check_count, check_image, check_list, has_values
 from gatedinpaint._memory import keep_freed_memory
+from gatedinpaint._products import at_full_rate
 
 
 class SelfAttention2d(nn.Module):
@@ -18,9 +19,9 @@ class SelfAttention2d(nn.Module):
 
     Q and K are 1×1 convolutions to channels / reduction channels, V one to channels, the softmax runs over the keys.
     The N×N matrix of N = H·W positions is never held in memory:
-    :func:`torch.nn.functional.scaled_dot_product_attention` works through it block by block. On the CPU a function of
-    our own does, when a gradient is wanted: it is faster. A second gradient does hold the matrix. It is there on the
-    CPU in float32 and float64, and elsewhere under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``.
+    :func:`torch.nn.functional.scaled_dot_product_attention` works through it block by block. On the CPU, in float32 and
+    float64, a function of our own does: it is faster. A second gradient does hold the matrix. It is there where our
+    own function is, and elsewhere under ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``.
     Derivatives in forward mode (``torch.func.jvp``) hold it too.
 
     Args:
@@ -108,7 +109,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """value · softmax(keyᵀ · query), for query and key (B, D, N) and value (B, C, N)."""
     if torch.autograd.forward_ad._current_level >= 0:  # for which no fused form has a rule
         return value @ _weights(query, key).mT
-    if _own_gradient(query, key, value):
+    if _own_way(query, key, value):
         keep_freed_memory()
         attended: Tensor = _BlockwiseAttention.apply(query, key, value)
         return attended
@@ -122,13 +123,14 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return attended.contiguous() if torch.compiler.is_compiling() else attended
 
 
-def _own_gradient(*tokens: Tensor) -> bool:
-    """Is a gradient wanted where ours is the faster one: on the CPU, in full precision, outside of a compiled graph?"""
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-        return False
+def _own_way(*tokens: Tensor) -> bool:
+    """Is ours the faster one: on the CPU, in full precision, and outside of a graph that is being recorded?"""
     first = tokens[0]
-    full = first.device.type == "cpu" and first.dtype in (torch.float32, torch.float64)
-    return full and any(tensor.requires_grad for tensor in tokens)
+    if first.device.type != "cpu" or first.dtype not in (torch.float32, torch.float64):
+        return False
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tokens):
+        return not torch.compiler.is_compiling()
+    return has_values(first)
 
 
 class _BlockwiseAttention(torch.autograd.Function):
@@ -138,10 +140,13 @@ class _BlockwiseAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        output = torch.empty_like(value)
+        by_position = value.mT.contiguous()  # a product of what lies row by row is the fastest
+        output = torch.empty_like(by_position)
         for rows in _row_blocks(query):
-            output[..., rows] = value @ _weights(query[..., rows], key).mT
-        return output
+            weights = _weights(query[..., rows], key)
+            with at_full_rate():
+                output[:, rows] = weights @ by_position
+        return output.mT.contiguous()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
@@ -163,8 +168,10 @@ class _BlockwiseAttention(torch.autograd.Function):
         # Every step can itself be differentiated: that is the second gradient.
         for rows in _row_blocks(query):
             weights = _weights(query[..., rows], key)
-            down_value.baddbmm_(down_output[..., rows], weights)
-            down_products = (down_output[..., rows].mT @ value).sub_(row_sums[:, rows]) * weights
+            with at_full_rate():
+                down_value.baddbmm_(down_output[..., rows], weights)
+                down_products = down_output[..., rows].mT @ value
+            down_products = down_products.sub_(row_sums[:, rows]) * weights
             down_query[..., rows] = key @ down_products.mT
             down_key.baddbmm_(query[..., rows], down_products)
             del weights, down_products  # or the next block's would stand beside them

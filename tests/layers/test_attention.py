@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gatedinpaint import MultiScaleSelfAttention, SelfAttention2d
@@ -148,3 +149,23 @@ def test_bad_arguments() -> None:
         MultiScaleSelfAttention([8, 8])([torch.randn(1, 8, 4, 4)])
     with pytest.raises(ValueError, match=r"x must be \(B, 8, H, W\); got \(1, 4, 4, 4\)"):
         SelfAttention2d(8)(torch.randn(1, 4, 4, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_without_a_gradient_too_the_own_function_is_taken_in_full_precision(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[torch.dtype] = []
+    inner = F.scaled_dot_product_attention
+
+    def fused(query: torch.Tensor, *args: torch.Tensor, scale: float) -> torch.Tensor:
+        calls.append(query.dtype)
+        return inner(query, *args, scale=scale)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", fused)
+    attention, x = SelfAttention2d(16).to(dtype), torch.randn(2, 16, 9, 7, dtype=dtype)
+    torch.nn.init.ones_(attention.gamma)
+    with torch.no_grad():
+        y = attention(x)
+    assert calls == [torch.bfloat16] * (dtype is torch.bfloat16)
+    torch.testing.assert_close(y, attention(x).detach(), rtol=1e-5, atol=1e-5 if dtype is not torch.bfloat16 else 2e-2)
