@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from gatedinpaint._processor import vectors
-from gatedinpaint._products import onednn_is_exact
+from gatedinpaint._products import onednn_multiplies
 
 _mode: ContextVar[Literal["auto", "always", "never"]] = ContextVar("minimal_filtering", default="auto")
 
@@ -92,4 +92,4 @@ def filtering_wanted(shape: torch.Size, out_channels: int, *, dilation: int, pad
 
 def _kind() -> str:
     kind = vectors()
-    return "wider products too" if kind == "wider convolutions" and onednn_is_exact() else kind
+    return "wider products too" if kind == "wider convolutions" and onednn_multiplies() else kind

@@ -6,9 +6,9 @@ that as well, at twice the rate, but PyTorch asks it only where the user allows 
 lack, so what it computes is float32. This is tried out once in every process before it is relied on.
 """
 
+import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 
 from gatedinpaint._processor import vectors
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a handler of a signal may compute, or fork, in the thread that holds it
 _inside = 0
 
 
@@ -36,8 +36,18 @@ def at_full_rate() -> Iterator[None]:
 
 
 def onednn_multiplies() -> bool:
-    """Whether :func:`at_full_rate` makes a difference."""
-    return vectors() == "wider convolutions" and onednn_is_exact()
+    """Whether oneDNN computes the products in :func:`at_full_rate`."""
+    return vectors() == "wider convolutions" and _may_multiply() and onednn_is_exact()
+
+
+def _may_multiply() -> bool:
+    """Whether the user permits to round, or we may: then the user has chosen no precision, nor forbidden to change it."""
+    settings: Any = getattr(torch.backends.mkldnn, "matmul", None)  # PyTorch before 2.9 has none
+    return settings is not None and (settings.fp32_precision == "bf16" or _is_free(settings))
+
+
+def _is_free(settings: Any) -> bool:
+    return settings.fp32_precision == "none" and not torch.backends.flags_frozen()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -60,22 +70,37 @@ def _by_onednn() -> Iterator[None]:
             with _lock:
                 _inside -= 1
                 if not _inside:
-                    settings.fp32_precision = "none"
+                    _take_back(settings)
 
 
-def _is_free(settings: Any) -> bool:
-    """Whether the user has neither chosen a precision nor forbidden to change it."""
-    return settings.fp32_precision == "none" and not torch.backends.flags_frozen()  # type: ignore[no-untyped-call]
+def _take_back(settings: Any) -> None:
+    if settings.fp32_precision == "bf16":  # or another thread has chosen a precision meanwhile
+        settings.fp32_precision = "none"
+
+
+def _start_afresh() -> None:
+    """In the child of a fork: the threads that would take the permission back are not there."""
+    global _inside
+    if _inside:
+        _inside = 0
+        _take_back(torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    _lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_start_afresh)
 
 
 @cache
 def onednn_is_exact() -> bool:
-    """Whether oneDNN multiplies float32 matrices in float32 although it need not."""
-    if not hasattr(torch.backends.mkldnn, "matmul"):  # PyTorch before 2.9
-        return False
-    # A thread of its own has none of the modes that the caller may have set, such as autocast or a counter of flops.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_try_out).result()
+    """Whether oneDNN multiplies float32 matrices in float32 although it need not; asked only where it may."""
+    found: list[bool] = []
+    # A thread of its own has none of the modes that the caller may have set, such as autocast or a counter of flops. An
+    # executor would refuse once the main thread has ended.
+    thread = threading.Thread(target=lambda: found.append(_try_out()))
+    thread.start()
+    thread.join()
+    return found == [True]
 
 
 def _try_out() -> bool:

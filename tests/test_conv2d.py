@@ -103,7 +103,7 @@ def test_transformed_and_traced_calls_stay_plain() -> None:
 def vectors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the processor is taken to compute with."""
     monkeypatch.setattr(_filtering_choice, "vectors", lambda: request.param)
-    monkeypatch.setattr(_filtering_choice, "onednn_is_exact", lambda: False)
+    monkeypatch.setattr(_filtering_choice, "onednn_multiplies", lambda: False)
     return str(request.param)
 
 

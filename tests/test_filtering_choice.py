@@ -48,7 +48,7 @@ def test_goes_by_the_processor(
 ) -> None:
     products = vectors == "wider products too"
     monkeypatch.setattr(_filtering_choice, "vectors", lambda: "wider convolutions" if products else vectors)
-    monkeypatch.setattr(_filtering_choice, "onednn_is_exact", lambda: products)
+    monkeypatch.setattr(_filtering_choice, "onednn_multiplies", lambda: products)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     shape = torch.Size([1, channels, side, side])
     assert filtering_wanted(shape, filters, dilation=1, padding=1, kept=kept) is wanted

@@ -1,5 +1,8 @@
 """Products of matrices by oneDNN: where, exactly, and leaving the user's settings alone."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -23,13 +26,15 @@ def multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_products, "onednn_is_exact", lambda: True)
 
 
+def choose(precision: str) -> None:
+    """As a user does."""
+    torch.backends.mkldnn.matmul.fp32_precision = precision
+
+
 @pytest.fixture
-def chosen() -> Iterator[str]:
-    """A precision of the user's."""
-    settings = torch.backends.mkldnn.matmul
-    settings.fp32_precision = "ieee"
-    yield "ieee"
-    settings.fp32_precision = "none"
+def free_again() -> Iterator[None]:
+    yield
+    choose("none")
 
 
 @needs_the_setting
@@ -71,11 +76,64 @@ def test_threads_share_the_setting() -> None:
 
 
 @needs_the_setting
-@pytest.mark.usefixtures("multiplies")
+@pytest.mark.usefixtures("multiplies", "free_again")
+@pytest.mark.parametrize("chosen", ["ieee", "tf32", "bf16"])
 def test_a_precision_of_the_users_stays(chosen: str) -> None:
+    choose(chosen)
     with at_full_rate():
         assert precision() == chosen
     assert precision() == chosen
+    assert onednn_multiplies() is (chosen == "bf16")  # what layers choose by
+
+
+@needs_the_setting
+@pytest.mark.usefixtures("free_again")
+@pytest.mark.parametrize("forbids", [False, True])
+def test_nothing_is_concluded_where_it_may_not_be_tried_out(forbids: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_products, "vectors", lambda: "wider convolutions")
+    monkeypatch.setattr(_products, "onednn_is_exact", lambda: pytest.fail("tried out"))
+    if forbids:
+        monkeypatch.setattr(torch.backends, "flags_frozen", lambda: True)
+    else:
+        choose("ieee")
+    assert not onednn_multiplies()
+
+
+@needs_the_setting
+@pytest.mark.usefixtures("multiplies", "free_again")
+def test_a_precision_that_is_chosen_meanwhile_stays() -> None:
+    with at_full_rate():
+        choose("ieee")
+    assert precision() == "ieee"
+
+
+@needs_the_setting
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes by fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.usefixtures("multiplies")
+def test_a_forked_child_does_not_keep_what_another_thread_has_set() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with at_full_rate():
+            inside.set()
+            leave.wait(timeout=60)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait(timeout=60)
+    child = os.fork()
+    if not child:
+        seen = [precision()]
+        with at_full_rate():
+            seen.append(precision())
+        seen.append(precision())
+        os._exit(seen != ["none", "bf16", "none"])
+    assert precision() == "bf16"
+    leave.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert precision() == "none"
 
 
 @needs_the_setting
@@ -103,11 +161,27 @@ def test_is_tried_out(rounds: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision() == "none"
 
 
+@pytest.mark.usefixtures("multiplies")
 def test_before_there_was_such_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends, "mkldnn", object())
-    assert onednn_is_exact.__wrapped__() is False
+    assert not onednn_multiplies()
 
 
+@needs_the_setting
+def test_a_thread_may_be_the_first_to_compute_after_the_main_thread_has_ended() -> None:
+    code = """
+import threading
+from gatedinpaint._products import onednn_is_exact
+def work():
+    threading.main_thread().join()
+    print(onednn_is_exact())
+threading.Thread(target=work).start()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout.strip(), run.stderr) == (str(onednn_is_exact.__wrapped__()), "")
+
+
+@needs_the_setting
 def test_modes_of_the_caller_do_not_matter() -> None:
     expected = onednn_is_exact.__wrapped__()
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.inference_mode():
