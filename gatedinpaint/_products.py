@@ -26,7 +26,8 @@ def at_full_rate() -> Iterator[None]:
     """Products of float32 matrices on a CPU inside the block are as exact as ever, and where possible faster.
 
     For large matrices: at small ones oneDNN is slower than MKL. A precision that the user has chosen by
-    ``torch.backends.mkldnn.matmul.fp32_precision`` stays.
+    ``torch.backends.mkldnn.matmul.fp32_precision`` stays. Meanwhile ``torch.get_float32_matmul_precision()`` raises in other
+    threads: PyTorch wants one of its two ways to set a precision, not both.
     """
     if not onednn_multiplies():
         yield
@@ -41,7 +42,7 @@ def onednn_multiplies() -> bool:
 
 
 def _may_multiply() -> bool:
-    """Whether the user permits to round, or we may: then the user has chosen no precision, nor forbidden to change it."""
+    """Whether the user permits to round, or we may permit it: nothing is chosen, and to change it is not forbidden."""
     settings: Any = getattr(torch.backends.mkldnn, "matmul", None)  # PyTorch before 2.9 has none
     return settings is not None and (settings.fp32_precision == "bf16" or _is_free(settings))
 

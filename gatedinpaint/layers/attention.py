@@ -129,7 +129,7 @@ def _own_way(*tokens: Tensor) -> bool:
     if first.device.type != "cpu" or first.dtype not in (torch.float32, torch.float64):
         return False
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tokens):
-        return not torch.compiler.is_compiling()
+        return not (torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None)
     return has_values(first)
 
 

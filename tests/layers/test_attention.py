@@ -98,6 +98,16 @@ def test_compiled_and_exported_forms_agree() -> None:
         torch.testing.assert_close(form(x), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")  # the tracer's: that sizes are checked, and that there are newer ways
+@pytest.mark.parametrize("training", [True, False])
+def test_traced_form_is_a_graph_for_every_size(training: bool) -> None:
+    layer, x = attention(8), torch.randn(2, 8, 13, 7)
+    with torch.set_grad_enabled(training):
+        traced = torch.jit.trace(layer, torch.randn(1, 8, 5, 6))
+    assert "aten::scaled_dot_product_attention" in str(traced.graph) + str(traced.inlined_graph)
+    torch.testing.assert_close(traced(x), layer(x), rtol=0, atol=1e-5)
+
+
 def test_autocast_has_the_gradient_of_float32() -> None:
     layer, x = attention(16), torch.randn(1, 16, 8, 8, requires_grad=True)
     (expected,) = torch.autograd.grad(layer(x).square().sum(), x)
@@ -167,5 +177,6 @@ def test_without_a_gradient_too_the_own_function_is_taken_in_full_precision(
     torch.nn.init.ones_(attention.gamma)
     with torch.no_grad():
         y = attention(x)
+        expected = explicit(attention, x)
     assert calls == [torch.bfloat16] * (dtype is torch.bfloat16)
-    torch.testing.assert_close(y, attention(x).detach(), rtol=1e-5, atol=1e-5 if dtype is not torch.bfloat16 else 2e-2)
+    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5 if dtype is not torch.bfloat16 else 2e-2)

@@ -82,6 +82,7 @@ def test_channels_last_stays(layouts: list[bool]) -> None:
 
 def test_filters_in_channels_last_make_the_map_turn_once(layouts: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_conv2d, "vectors", lambda: "avx512")
+    monkeypatch.setattr(_conv2d, "onednn_multiplies", lambda: False)
     block, x = SPDResBlock(16, dilations=(1, 2)), torch.randn(2, 16, 9, 13)
     y = optimize_for_inference(block)(x)
     assert layouts == [True, True, True]
