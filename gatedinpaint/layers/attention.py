@@ -180,7 +180,9 @@ class _BlockwiseAttention(torch.autograd.Function):
 
 def _weights(query: Tensor, key: Tensor) -> Tensor:
     """Softmax over the keys: (B, D, n) and (B, D, N) → (B, n, N)."""
-    return (query.mT @ key).softmax(dim=2)
+    with at_full_rate():
+        products = query.mT @ key
+    return products.softmax(dim=2)
 
 
 def _row_blocks(query: Tensor) -> Iterator[slice]:
