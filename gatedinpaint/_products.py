@@ -26,8 +26,10 @@ def at_full_rate() -> Iterator[None]:
     """Products of float32 matrices on a CPU inside the block are as exact as ever, and where possible faster.
 
     For large matrices: at small ones oneDNN is slower than MKL. A precision that the user has chosen by
-    ``torch.backends.mkldnn.matmul.fp32_precision`` stays. Meanwhile ``torch.get_float32_matmul_precision()`` raises in other
-    threads: PyTorch wants one of its two ways to set a precision, not both.
+    ``torch.backends.mkldnn.matmul.fp32_precision`` stays.
+
+    Meanwhile ``torch.get_float32_matmul_precision()`` raises in other threads: PyTorch refuses a mix of its two ways to
+    set a precision.
     """
     if not onednn_multiplies():
         yield
