@@ -171,7 +171,7 @@ class _BlockwiseAttention(torch.autograd.Function):
             with at_full_rate():
                 down_value.baddbmm_(down_output[..., rows], weights)
                 down_products = down_output[..., rows].mT @ value
-            down_products = down_products.sub_(row_sums[:, rows]) * weights
+            down_products.sub_(row_sums[:, rows]).mul_(weights)
             down_query[..., rows] = key @ down_products.mT
             down_key.baddbmm_(query[..., rows], down_products)
             del weights, down_products  # or the next block's would stand beside them
