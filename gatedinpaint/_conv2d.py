@@ -15,7 +15,6 @@ from gatedinpaint._memory import keep_freed_memory
 from gatedinpaint._minimal_filtering import filter_points, filtered_conv2d
 from gatedinpaint._narrow_conv2d import is_narrow, narrow_conv2d
 from gatedinpaint._processor import vectors
-from gatedinpaint._products import onednn_multiplies
 from gatedinpaint._tiles import channels_last
 
 
@@ -154,11 +153,11 @@ def for_several(x: Tensor, layers: nn.Module) -> Tensor:
     """x as the convolutions in ``layers``, which all take it, do so soonest: turned into channels_last, or as it is.
 
     In float32 on a CPU. Filters that lie in channels_last have every convolution turn it for itself. With AVX2 each is
-    slow on a plain map; elsewhere turning pays only where minimal filtering, which turns maps too, mostly does.
+    slow on a plain map; with AVX-512 turning gains nothing that can be measured, and rounds by the batch.
     """
     if not (_is_plain(x) and has_values(x)) or torch.is_autocast_enabled("cpu"):
         return x
-    if not (lies_last(layers) or vectors() == "avx2" or onednn_multiplies()):
+    if not (lies_last(layers) or vectors() == "avx2"):
         return x
     if x.requires_grad and torch.is_grad_enabled():
         return x.contiguous(memory_format=torch.channels_last)

@@ -23,7 +23,6 @@ ALLOWED = {
         "_minimal_filtering",
         "_narrow_conv2d",
         "_processor",
-        "_products",
         "_tiles",
     },
     "_dilated_conv2d": {"_processor", "_tiles"},
