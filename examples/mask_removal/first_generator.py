@@ -12,9 +12,17 @@ from gatedinpaint import InpaintGenerator, RefineNet, load_model
 def build_generator(config: Config) -> InpaintGenerator:
     """With fresh weights."""
     generator = InpaintGenerator(
-        config.base_channels, coarse=config.coarse, skips=config.skips, self_ensemble=config.self_ensemble
+        config.base_channels,
+        coarse=config.coarse,
+        skips=config.skips,
+        self_ensemble=config.self_ensemble,
+        reference_rank=config.reference_rank,
     )
     generator.coarse_only = config.coarse_only
+    if config.reference_rank:
+        generator.requires_grad_(False).guided.requires_grad_(True)
+    elif config.coarse_only:
+        generator.refine.requires_grad_(False)
     return generator
 
 
@@ -36,6 +44,7 @@ def first_generator(arguments: Arguments) -> InpaintGenerator:
         else:
             _must_have("skips", begun.refine.skips, config.skips, arguments.start_from)
             generator.refine.load_state_dict(begun.refine.state_dict())
+        _take_updates(generator, arguments.start_from, begun)
         if arguments.coarse_from is None:
             _take_first_stage(generator, arguments.start_from, begun)
     if arguments.coarse_from is not None:
@@ -62,6 +71,13 @@ def _must_have(name: str, found: int | str, wanted: int | str, folder: Path) -> 
 def _take_first_stage(generator: InpaintGenerator, folder: Path, begun: InpaintGenerator) -> None:
     _must_have("coarse", *(network.config.get("coarse", "dilated") for network in (begun, generator)), folder)
     generator.coarse.load_state_dict(begun.coarse.state_dict())
+
+
+def _take_updates(generator: InpaintGenerator, folder: Path, begun: InpaintGenerator) -> None:
+    """Those for references; where there are none yet they begin with no change."""
+    if begun.guided is not None:
+        _must_have("reference_rank", begun.reference_rank, generator.reference_rank, folder)
+        generator.guided.load_state_dict(begun.guided.state_dict())
 
 
 @torch.no_grad()

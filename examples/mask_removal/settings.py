@@ -12,7 +12,7 @@ _AT_LEAST_1 = (
 _AT_LEAST_0 = (
     *("epochs_constant", "epochs_decay", "steps_constant", "steps_decay", "warmup_steps", "seed"),
     *("clip_norm", "damaged_limit", "learning_rate_generator", "learning_rate_discriminator"),
-    *("valid_weight", "hole_weight"),
+    *("valid_weight", "hole_weight", "reference_rank"),
 )
 _SHARES = ("reference_share", "ema_decay", "twin_colour", "window", "placement", "remains_share", "half_size_share")
 
@@ -44,6 +44,9 @@ class Config:
     """Skips of its second stage; the paper's are the deep ones."""
     self_ensemble: bool = False
     """In use, not in training, the mean over the image and its mirror image is the first stage's result."""
+    reference_rank: int = 0
+    """Unless it is 0, all weights stay as they are, and updates of this rank are trained, which are added to them for
+    what is filled with a reference."""
     coarse_only: bool = False
     """Train the first stage alone: the second one keeps its weights and is not run."""
     discriminator_channels: int = 32
@@ -133,6 +136,8 @@ class Config:
             raise ValueError(
                 "coarse_only leaves no embedding for the contrastive loss. Add --weights.contrastive 0 to it."
             )
+        if self.reference_rank and self.coarse_only:
+            raise ValueError("reference_rank trains updates of both stages. Leave coarse_only out, or set it to 0.")
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {get_args(Precision)}; got {self.precision!r}.")
         if self.best_by not in ("lpips", "psnr", "ssim"):

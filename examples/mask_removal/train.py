@@ -92,7 +92,6 @@ def train(arguments: Arguments, ranks: Ranks) -> None:
     generator = ranks.alike(first_generator(arguments).to(ranks.device, memory_format=layout))
     discriminator = ranks.alike(SNPatchDiscriminator(config.discriminator_channels).to(ranks.device))
     average = copy.deepcopy(generator).requires_grad_(False).eval()
-    generator.refine.requires_grad_(not config.coarse_only)
 
     # Losses
     features = build_features(config.features).to(ranks.device) if config.needs_features else nn.Identity()

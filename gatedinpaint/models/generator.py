@@ -3,12 +3,13 @@
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatedinpaint._checks import check_image, check_mask
 from gatedinpaint.layers import init_weights
 from gatedinpaint.masks import composite
 from gatedinpaint.models._checks import check_width
+from gatedinpaint.models._low_rank import Guided, LowRankUpdates, Stages
 from gatedinpaint.models._padding import crop, pad_to_multiple
 from gatedinpaint.models.coarse_net import CoarseNet
 from gatedinpaint.models.coarse_unet import CoarseUNet
@@ -59,6 +60,10 @@ class InpaintGenerator(Pretrained):
         self_ensemble: in eval mode the first stage also sees the padded image mirrored, and the mean of both results is
             its result: nearer to the truth for things that could as well be the other way round, faces among them, at
             the price of a second pass through the first stage.
+        reference_rank: if not 0, what is filled with a reference is filled by other weights, which differ from the rest
+            by :class:`LowRankUpdates` of this rank: one network then serves without a reference as if it had never
+            seen one. In eval mode each image of a batch goes its own way; in training all go with the updates. A
+            compiled or exported network computes both ways for every image and chooses.
 
     Shapes:
         image (B, 3, H, W) in [−1, 1]; mask (B, 1, H, W), 1 = hole; reference (B, 3, H, W) in [−1, 1]; reference_mask
@@ -74,8 +79,8 @@ class InpaintGenerator(Pretrained):
     Departs from the paper:
         The hole is zero after normalising to [−1, 1]; the coarse result is composited before it is refined; the refined
         result is clipped in eval mode, where the paper has no last activation; the reference channels are an addition
-        (the released code pasted the warped pixels into the hole), and so are ``coarse="unet"``, ``skips="all"`` and
-        ``self_ensemble``.
+        (the released code pasted the warped pixels into the hole), and so are ``coarse="unet"``, ``skips="all"``,
+        ``self_ensemble`` and ``reference_rank``.
 
     Reference:
         Lumetti et al., "Mask inpainting with a GAN network". Self-ensemble: Lim et al., "Enhanced Deep Residual
@@ -97,8 +102,11 @@ class InpaintGenerator(Pretrained):
         coarse: Literal["dilated", "unet"] = "dilated",
         skips: Skips = "deep",
         self_ensemble: bool = False,
+        reference_rank: int = 0,
     ) -> None:
         super().__init__()
+        if reference_rank and not reference:
+            raise ValueError(f"reference_rank must be 0 without reference; got {reference_rank}.")
         if coarse not in _FIRST_STAGES:
             raise ValueError(f"coarse must be one of {tuple(_FIRST_STAGES)}; got {coarse!r}.")
         self.base_channels = check_width(base_channels)
@@ -113,6 +121,11 @@ class InpaintGenerator(Pretrained):
         self.coarse = first_stage(base_channels, in_channels=in_channels)
         self.refine = RefineNet(base_channels, in_channels=in_channels, skips=skips)
         init_weights(self)
+        self.reference_rank = reference_rank
+        self.guided: Guided | None = None
+        """Of a generator with a reference_rank."""
+        if reference_rank:
+            self.guided = LowRankUpdates(list(self.named_parameters()), reference_rank)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -122,6 +135,7 @@ class InpaintGenerator(Pretrained):
             "coarse": (self._first_stage, "dilated"),
             "skips": (self.refine.skips, "deep"),
             "self_ensemble": (self.self_ensemble, False),
+            "reference_rank": (self.reference_rank, 0),
         }
         return config | {name: value for name, (value, default) in options.items() if value != default}
 
@@ -135,22 +149,49 @@ class InpaintGenerator(Pretrained):
         mask = (mask > 0.5).to(image.dtype)
         known = self._reference_channels(image, reference, reference_mask)
         image, mask, known = (pad_to_multiple(x, self.size_multiple) for x in (image, mask, known))
-        visible = composite(torch.zeros_like(image), image, mask)  # a hole may hold anything, NaN included
-        coarse = self._coarse_result(torch.cat([visible, mask, known], dim=1))
-        if self.coarse_only:
-            refined, embedding = coarse, coarse.new_zeros(len(coarse), 16 * self.base_channels)
+        if self.guided is None or reference is None:
+            coarse, refined, embedding = self._fill(self, image, mask, known)
+        elif self.training:
+            coarse, refined, embedding = self._fill(self.guided.stages(self), image, mask, known)
         else:
-            refined, embedding = self.refine(torch.cat([composite(coarse, image, mask), mask, known], dim=1))
-        if not self.training:
-            refined = refined.clamp(-1, 1)
+            coarse, refined, embedding = self._each_its_way(self.guided, image, mask, known)
         coarse, refined = (crop(x, (height, width)) for x in (coarse, refined))
         return InpaintOutput(coarse, refined, embedding)
 
-    def _coarse_result(self, x: Tensor) -> Tensor:
-        coarse: Tensor = self.coarse(x)
+    def _fill(self, stages: Stages, image: Tensor, mask: Tensor, known: Tensor) -> InpaintOutput:
+        """The padded frame, by the first and second stage of ``stages``."""
+        visible = composite(torch.zeros_like(image), image, mask)  # a hole may hold anything, NaN included
+        coarse = self._coarse_result(stages.coarse, torch.cat([visible, mask, known], dim=1))
+        if self.coarse_only:
+            refined, embedding = coarse, coarse.new_zeros(len(coarse), 16 * self.base_channels)
+        else:
+            refined, embedding = stages.refine(torch.cat([composite(coarse, image, mask), mask, known], dim=1))
+        if not self.training:
+            refined = refined.clamp(-1, 1)
+        return InpaintOutput(coarse, refined, embedding)
+
+    def _each_its_way(self, guided: Guided, *inputs: Tensor) -> InpaintOutput:
+        """Every image by the weights that are its own: with a reference or without."""
+        has = inputs[-1][:, -1].flatten(1).amax(1) > 0
+        if torch.compiler.is_compiling():
+            ways = zip(self._fill(guided.stages(self), *inputs), self._fill(self, *inputs), strict=True)
+            return InpaintOutput(*(torch.where(has.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in ways))
+        if has.all():
+            return self._fill(guided.stages(self), *inputs)
+        if not has.any():
+            return self._fill(self, *inputs)
+        parts = [
+            self._fill(stages, *(x[some] for x in inputs))
+            for stages, some in ((guided.stages(self), has), (self, ~has))
+        ]
+        order = torch.cat([has.nonzero(), (~has).nonzero()]).flatten().argsort()
+        return InpaintOutput(*(torch.cat(pair)[order] for pair in zip(*parts, strict=True)))
+
+    def _coarse_result(self, stage: nn.Module, x: Tensor) -> Tensor:
+        coarse: Tensor = stage(x)
         if self.training or not self.self_ensemble:
             return coarse
-        mirrored: Tensor = self.coarse(x.flip(-1))
+        mirrored: Tensor = stage(x.flip(-1))
         return (coarse + mirrored.flip(-1)) / 2
 
     def _reference_channels(self, image: Tensor, reference: Tensor | None, reference_mask: Tensor | None) -> Tensor:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from gatedinpaint._conv2d import keep_filters
+from gatedinpaint.models._low_rank import merge_updates
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -19,6 +20,7 @@ def optimize_for_inference(network: Network) -> Network:
     - Weights that :func:`minimal_filtering` transforms are transformed at the first pass and kept, which takes four
       times their memory more; so it pays for more layers. Whoever changes the copy's weights in place must not do it
       through ``.data``, which the copy cannot see.
+    - A generator with a ``reference_rank`` has the weights of both its ways, and no updates to be added at each pass.
     - Convolution weights lie channels_last, and with them all maps between the layers and the results: CPUs convolve
       faster so, and so should GPUs with tensor cores (not measured).
     - Nothing is kept for a backward pass: the copy has no gradient.
@@ -43,6 +45,7 @@ def optimize_for_inference(network: Network) -> Network:
     for module in list(fast.modules()):
         if parametrize.is_parametrized(module):
             _compute_weights(module)
+    merge_updates(fast)
     keep_filters(fast)
     return fast.to(memory_format=torch.channels_last)
 

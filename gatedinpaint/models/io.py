@@ -18,7 +18,10 @@ from gatedinpaint.models.generator import InpaintGenerator
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-_TYPES = {"base_channels": int, "reference": bool, "coarse": str, "skips": str, "self_ensemble": bool}
+_TYPES = {
+    **{"base_channels": int, "reference": bool, "coarse": str, "skips": str, "self_ensemble": bool},
+    "reference_rank": int,
+}
 _MODELS: dict[str, type[nn.Module]] = {
     model.__name__: model for model in (InpaintGenerator, DeepFillV2Generator, SNPatchDiscriminator)
 }

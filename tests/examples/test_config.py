@@ -58,9 +58,12 @@ def test_bad_configurations() -> None:
         {"betas": (0.5, 1.0)},
         {"coarse": "deep"},
         {"coarse_only": True},
+        {"reference_rank": -1},
     ):
         with pytest.raises(ValueError, match=next(iter(setting))):
             replace(paper(), **setting)
+    with pytest.raises(ValueError, match="reference_rank trains updates of both stages. Leave coarse_only out"):
+        replace(paper(), reference_rank=2, coarse_only=True, weights=LossWeights(contrastive=0))
     with pytest.raises(ValueError, match="weights.style must be 0 or more; got -1"):
         Config(weights=LossWeights(style=-1.0))
     with pytest.raises(ValueError, match="weights are all 0"):

@@ -235,6 +235,28 @@ def test_the_first_stage_by_itself_and_then_both(
     assert not _moved(first.coarse, joined.coarse) and not _moved(refined.refine, joined.refine)
 
 
+def test_updates_are_trained_alone_and_gone_on_with(
+    training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(7)
+    save_model(InpaintGenerator(2), tmp_path / "plain")
+    known = ["--data", str(training_set), "--preset", "smoke", "--workers", "0"]
+    known += ["--reference-share", "1", "--reference-rank", "2"]
+    assert train.main([*known, "--start-from", str(tmp_path / "plain"), "--output", str(tmp_path / "run")]) == 0
+    plain, first = load_model(tmp_path / "plain"), load_model(tmp_path / "run" / "generator")
+    assert first.config == {**plain.config, "reference_rank": 2}
+    assert not _moved(plain.coarse, first.coarse) and not _moved(plain.refine, first.refine)
+    cores = [change.core for change in first.guided.changes.values()]
+    assert sum(bool(core.any()) for core in cores) > 0.9 * len(cores)
+
+    still = [*known, "--learning-rate-generator", "0", "--start-from", str(tmp_path / "run" / "generator")]
+    assert train.main([*still, "--output", str(tmp_path / "more")]) == 0
+    assert not _moved(first.guided, load_model(tmp_path / "more" / "generator").guided)
+    capsys.readouterr()
+    assert train.main([*still, "--output", str(tmp_path / "other"), "--reference-rank", "3"]) == 2
+    assert "expected reference_rank 3; got 2. Choose --reference-rank 2" in capsys.readouterr().err
+
+
 def test_all_skips_begin_as_the_deep_ones_they_are_added_to(
     training_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
