@@ -3,7 +3,9 @@
     python -m benchmarks.second_photo_limit --data SET [--limit N] [--model DIR] [--output FILE]
 
 The second photo is warped by the landmarks of the bare face; in two rows by what is known in use, where the set knows
-it: the landmarks that are believed under a face mask, and those that are found on a face painted without the photo.
+it: the landmarks that are believed under a face mask, and those that are found on a face painted without the photo. A
+network with other weights for a reference also paints without the photo by these: what they are better at by their
+training alone is no gain of the photo's.
 
 P is what the network paints without a reference, R the warped second photo, T the truth. The difference R − P is split
 into bands of spatial frequency D_i, and six weights make
@@ -33,6 +35,7 @@ from examples.mask_removal.held_out import BATCH, HeldOut
 from examples.mask_removal.painted_landmarks import painted_landmarks
 from examples.mask_removal.painting import paint_quickly
 from examples.mask_removal.pipeline import WEIGHTS, load_generator
+from examples.mask_removal.updates import merged
 from gatedinpaint import InpaintGenerator, composite, image_to_photo
 from gatedinpaint.faces import FaceLandmarker, Landmarker
 from gatedinpaint.metrics import LPIPS, psnr
@@ -53,6 +56,8 @@ class Crops(NamedTuple):
     """The second photo, moved onto the truth; the truth where it is not known."""
     alone: Tensor
     """Painted without the second photo."""
+    alone_by_guided: Tensor
+    """Painted without the second photo too, but by the weights for a reference."""
     guided: Tensor
     """Painted with it."""
     guided_by_moved: Tensor
@@ -67,7 +72,7 @@ class Crops(NamedTuple):
 def crops(faces: HeldOut, generator: InpaintGenerator, landmarker: Landmarker) -> Crops:
     """What the generator makes of every face that has a second photo."""
     batches = []
-    pairs = faces.pairs()
+    pairs, with_updates = faces.pairs(), merged(generator).requires_grad_(False)
     for first in tqdm(range(0, len(pairs), BATCH), desc="paint", unit=" batches", leave=False, disable=None):
         some = pairs[first : first + BATCH]
         positions = [pair.position for pair in some]
@@ -84,6 +89,7 @@ def crops(faces: HeldOut, generator: InpaintGenerator, landmarker: Landmarker) -
         found = [painted_landmarks(landmarker, *x) for x in zip(painted_alone, believed, strict=True)]
         in_use = [faces.guided(plain, positions, [pair.own for pair in some], landmarks=x) for x in (believed, found)]
         painted = [generator(*x).refined.clamp(-1, 1) for x in (plain[:2], own, by_moved, *in_use)]
+        painted.insert(1, with_updates(*plain[:2]).refined)
         batches.append(Crops(own.image, own.mask, own.reference, own.reference_mask, moved, *painted))
     if not batches:
         raise ValueError("No face of this set has a second photo: prepare it with --identities.")
@@ -139,6 +145,7 @@ def limits(crops: Crops, lpips: Callable[[Tensor, Tensor], Tensor]) -> str:
     alone = figures(crops.alone)
     results = {
         "painted without it": crops.alone,
+        "painted without it, by the weights for a reference": crops.alone_by_guided,
         "painted by the network, given it": crops.guided,
         "the same, with landmarks as believed under a face mask": crops.guided_by_believed,
         "the same, with landmarks as found on the painted face": crops.guided_by_found,

@@ -89,7 +89,7 @@ def load_default() -> InpaintGenerator:
 
 
 def load_generator(folder: Path, *, device: str = "cpu") -> InpaintGenerator:
-    """A generator of a run, or another that :func:`save_model` wrote.
+    """A generator of a run, or another that :func:`save_model` wrote, to paint with: its weights want no gradient.
 
     Raises:
         FileNotFoundError, ValueError: the folder holds no model, a damaged one, or another network; no such device.
@@ -97,7 +97,7 @@ def load_generator(folder: Path, *, device: str = "cpu") -> InpaintGenerator:
     generator = load_model(folder, device=device)
     if not isinstance(generator, InpaintGenerator):
         raise ValueError(f"{folder}: expected an InpaintGenerator; got a {type(generator).__name__}.")
-    return generator
+    return generator.requires_grad_(False)
 
 
 @torch.inference_mode()

@@ -41,6 +41,16 @@ def with_updates(plain: InpaintGenerator, guided: InpaintGenerator, rank: int) -
     return result
 
 
+def merged(generator: InpaintGenerator) -> InpaintGenerator:
+    """One without updates, whose weights are those that ``generator`` fills with a reference by."""
+    config = {name: value for name, value in generator.config.items() if name != "reference_rank"}
+    result = InpaintGenerator(**config).train(generator.training)
+    stages = generator if generator.guided is None else generator.guided.stages(generator)
+    result.coarse.load_state_dict(stages.coarse.state_dict())
+    result.refine.load_state_dict(stages.refine.state_dict())
+    return result
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(

@@ -29,7 +29,7 @@ def crops_with(second: Tensor) -> Crops:
     truth, alone = texture(0), texture(1)
     second = second * known
     moved = moved_onto_truth(truth, second, known)
-    return Crops(truth, hole, second, known, moved, *(alone,) * 5)
+    return Crops(truth, hole, second, known, moved, *(alone,) * 6)
 
 
 def squares(crops: Crops, result: Tensor) -> float:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from examples.mask_removal.updates import main, with_updates
+from examples.mask_removal.updates import main, merged, with_updates
 from gatedinpaint import InpaintGenerator, load_model, save_model
 
 
@@ -21,6 +21,15 @@ def test_without_a_reference_as_the_one_and_with_it_as_the_other(
     result = with_updates(plain, guided, rank=64)  # more than there are channels: nothing is cut
     assert torch.equal(result(image, mask).refined, plain(image, mask).refined)
     torch.testing.assert_close(result(image, mask, image).refined, guided(image, mask, image).refined)
+
+
+def test_merged(two: tuple[InpaintGenerator, InpaintGenerator]) -> None:
+    image, mask = torch.rand(1, 3, 32, 32) * 2 - 1, torch.ones(1, 1, 32, 32)
+    plain, guided = two
+    ours = merged(with_updates(plain, guided, rank=64))
+    assert ours.config == guided.config and not ours.training
+    torch.testing.assert_close(ours(image, mask).refined, guided(image, mask).refined)
+    assert torch.equal(merged(plain)(image, mask).refined, plain(image, mask).refined)
 
 
 def test_what_does_not_belong_together_is_refused(two: tuple[InpaintGenerator, InpaintGenerator]) -> None:
