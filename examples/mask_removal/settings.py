@@ -137,7 +137,7 @@ class Config:
                 "coarse_only leaves no embedding for the contrastive loss. Add --weights.contrastive 0 to it."
             )
         if self.reference_rank and self.coarse_only:
-            raise ValueError("reference_rank trains updates of both stages. Leave coarse_only out, or set it to 0.")
+            raise ValueError("reference_rank trains updates of both stages. Leave coarse_only out, or reference_rank.")
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {get_args(Precision)}; got {self.precision!r}.")
         if self.best_by not in ("lpips", "psnr", "ssim"):

@@ -20,16 +20,8 @@ class Stages(Protocol):
         """The second one."""
 
 
-class Guided(nn.Module):
-    """What knows the stages that a generator fills with a reference by."""
-
-    def stages(self, plain: Stages) -> "OwnStages":
-        """Those that belong to the stages of ``plain``."""
-        raise NotImplementedError
-
-
-class OwnStages(Guided):
-    """Stages that are a network each."""
+class OwnStages(nn.Module):
+    """The stages that a generator fills with a reference by, a network each."""
 
     def __init__(self, coarse: nn.Module, refine: nn.Module) -> None:
         super().__init__()
@@ -40,7 +32,7 @@ class OwnStages(Guided):
         return self
 
 
-class LowRankUpdates(Guided):
+class LowRankUpdates(nn.Module):
     r"""For every weight of a network a change; that of a filter bank has the rank r in both of its channels:
 
     .. math::
@@ -100,7 +92,8 @@ class LowRankUpdates(Guided):
             return self._stages(plain)  # none of these counts its changes, an optimizer that is fused included
         key = tuple((x.data_ptr(), x._version, x.dtype, x.device) for x in weights)
         if self._kept is None or self._kept[0] != key:
-            self._kept = (key, self._stages(plain))
+            with torch.inference_mode(False), torch.no_grad():  # they serve for gradients of the image too
+                self._kept = (key, self._stages(plain))
         return self._kept[1]
 
     @torch.no_grad()
@@ -121,6 +114,10 @@ class LowRankUpdates(Guided):
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_kept"}  # type: ignore[no-untyped-call]
+
+
+Guided = OwnStages | LowRankUpdates
+"""What knows the stages that a generator fills with a reference by."""
 
 
 def merge_updates(network: nn.Module) -> None:

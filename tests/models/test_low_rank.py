@@ -156,6 +156,15 @@ def test_kept_weights_follow_every_change(generator: InpaintGenerator, inputs: I
         agree(twin(*inputs), generator(*inputs))
 
 
+def test_kept_weights_pass_a_gradient_to_the_image(generator: InpaintGenerator, inputs: Inputs) -> None:
+    generator.requires_grad_(False)
+    with torch.inference_mode():
+        generator(*inputs)
+    image = inputs[0].clone().requires_grad_()
+    generator(image, *inputs[1:]).refined[0].sum().backward()
+    assert image.grad is not None and image.grad[0].abs().max() > 0
+
+
 def test_saved_and_loaded(generator: InpaintGenerator, inputs: Inputs, tmp_path: Path) -> None:
     save_model(generator, tmp_path)
     loaded = load_model(tmp_path)
